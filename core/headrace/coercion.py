@@ -1,0 +1,139 @@
+"""Texts from a command line or a URL as values of a type."""
+
+from __future__ import annotations
+
+import json
+import types
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+__all__ = ["describe_type", "from_text"]
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def from_text(text: str, kind: Any) -> Any:
+    """Return ``text`` as a value of type ``kind``; raise ValueError if it is not one.
+
+    Known are str, int, float, bool, date, datetime, Path, Enum classes (by name or value), Literal, unions and None,
+    and list, tuple, set and dict, with or without element types, as JSON. Any other type takes JSON, or the text
+    itself where it is not JSON.
+    """
+    origin = get_origin(kind) or kind
+    if origin in (Union, types.UnionType):
+        return _first_that_fits(text, get_args(kind))
+    if origin is Literal:
+        return _one_of(text, get_args(kind))
+    if isinstance(origin, type) and issubclass(origin, Enum):
+        return _member(text, origin)
+    if origin in _READERS:
+        return _READERS[origin](text)
+    if origin in (list, tuple, set, frozenset, dict):
+        return _from_json(text, origin, get_args(kind))
+    return _json_or_text(text)
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return _WORDS[text.strip().lower()]
+    except KeyError:
+        raise ValueError(text) from None
+
+
+def _nothing(text: str) -> None:
+    if text.strip().lower() not in {"", "none", "null"}:
+        raise ValueError(text)
+
+
+_READERS: dict[Any, Any] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: _boolean,
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
+    Path: Path,
+    None: _nothing,
+    types.NoneType: _nothing,
+}
+
+
+def _first_that_fits(text: str, kinds: tuple[Any, ...]) -> Any:
+    # Text fits everything, so it is tried last.
+    for kind in sorted(kinds, key=lambda k: k is str):
+        try:
+            return from_text(text, kind)
+        except ValueError:
+            continue
+    raise ValueError(text)
+
+
+def _one_of(text: str, choices: tuple[Any, ...]) -> Any:
+    for choice in choices:
+        if text == str(choice):
+            return choice
+    raise ValueError(text)
+
+
+def _member(text: str, kind: type[Enum]) -> Enum:
+    if text in kind.__members__:
+        return kind[text]
+    for member in kind:
+        if text == str(member.value):
+            return member
+    raise ValueError(text)
+
+
+def _from_json(text: str, kind: type, element_types: tuple[Any, ...]) -> Any:
+    value = json.loads(text)
+    if not isinstance(value, dict if kind is dict else list):
+        raise ValueError(text)  # noqa: TRY004 - one kind of error for every text that does not fit
+    if kind is dict:
+        value_type = element_types[1] if element_types else Any
+        return {key: _element(item, value_type) for key, item in value.items()}
+    element_type = element_types[0] if element_types else Any
+    return kind(_element(item, element_type) for item in value)
+
+
+def _element(value: Any, kind: Any) -> Any:
+    if kind is Any or kind is Ellipsis or (isinstance(kind, type) and isinstance(value, kind)):
+        return value
+    return from_text(value if isinstance(value, str) else json.dumps(value), kind)
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def describe_type(kind: Any) -> str:
+    """Return what to call ``kind`` in a message: "a whole number", "one of 'a', 'b'"."""
+    origin = get_origin(kind) or kind
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe_type(k) for k in get_args(kind))
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    if isinstance(origin, type) and issubclass(origin, Enum):
+        return f"one of {', '.join(origin.__members__)}"
+    return _NAMES.get(origin) or str(getattr(origin, "__name__", origin))
+
+
+_NAMES: dict[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    date: "a date such as 2026-01-31",
+    datetime: "a time such as 2026-01-31T12:00:00+00:00",
+    Path: "a path",
+    list: "a JSON list",
+    tuple: "a JSON list",
+    set: "a JSON list",
+    frozenset: "a JSON list",
+    dict: "a JSON object",
+    types.NoneType: "nothing",
+}

@@ -1,0 +1,217 @@
+"""The driver: carries out what the scheduler decides, for one run of one flow.
+
+Everything here happens in the thread that called ``flow.run()``. Executors answer through ``inbox``.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from headrace.abc import ExecutorContext
+from headrace.engine.interrupts import Interrupts
+from headrace.engine.retrying import retry_state
+from headrace.engine.scheduler import Scheduler
+from headrace.engine.worker import Outcome, Work
+from headrace.states import Cancelled, Cancelling, Retrying, Running, State
+
+if TYPE_CHECKING:
+    from headrace.abc import Executor
+    from headrace.clock import Clock
+    from headrace.engine.plan import Plan
+    from headrace.engine.task_runs import TaskRun
+    from headrace.engine.transitions import Transitions
+    from headrace.engine.values import ValueKeeper
+    from headrace.results import ResultKeeper
+    from headrace.run_context import Frame
+
+__all__ = ["Driver"]
+
+
+class Driver:
+    """Runs one plan to its end.
+
+    ``frame`` is the context of the run; ``transitions`` tells whoever watches; ``values`` decides which results stay
+    in memory; ``keeper`` writes results to a store, or is None.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a run meet here
+        self,
+        plan: Plan,
+        scheduler: Scheduler,
+        *,
+        executor: Executor,
+        clock: Clock,
+        frame: Frame,
+        transitions: Transitions,
+        values: ValueKeeper,
+        keeper: ResultKeeper | None = None,
+        cancel_grace: float = 10.0,
+    ) -> None:
+        self._plan = plan
+        self._scheduler = scheduler
+        self._executor = executor
+        self._clock = clock
+        self._frame = frame
+        self._transitions = transitions
+        self._values = values
+        self._keeper = keeper
+        self._cancel_grace = cancel_grace
+        self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
+        self._in_flight: dict[int, TaskRun] = {}
+        self._next_key = 0
+        self._interrupts = Interrupts(self._inbox)
+        self._give_up_at: float | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the run."""
+        return self._interrupts.count > 0
+
+    def run(self, context: ExecutorContext) -> None:
+        """Run until nothing is left to do or to wait for."""
+        with ExitStack() as stack:
+            self._executor.start(context, stack)
+            stack.enter_context(self._interrupts)
+            self._loop()
+
+    def _loop(self) -> None:
+        capacity = self._executor.capacity
+        in_flight, inbox, scheduler = self._in_flight, self._inbox, self._scheduler
+        while True:
+            while len(in_flight) < capacity:
+                decision = scheduler.next()
+                if decision is None:
+                    break
+                run, state = decision
+                if state is None:
+                    self._execute(run)
+                else:
+                    self._enter(run, state)
+            if in_flight:
+                outcome = inbox.get() if not scheduler.sleeping and self._give_up_at is None else self._wait()
+            elif scheduler.sleeping:
+                outcome = self._wait()
+            else:
+                return
+            self._handle(outcome)
+            while not inbox.empty():
+                self._handle(inbox.get())
+
+    def _wait(self) -> Outcome | None:
+        """Wait for an outcome, but no longer than until the next run wakes or patience ends."""
+        clock = self._clock
+        moments = [m for m in (self._scheduler.next_wake, self._give_up_at) if m is not None]
+        outcome = clock.wait(self._inbox, min(moments) - clock.now())
+        now = clock.now()
+        self._scheduler.wake(now)
+        if self._give_up_at is not None and now >= self._give_up_at:
+            self._abandon()
+        return outcome
+
+    def _handle(self, outcome: Outcome | None) -> None:
+        if self._interrupts.pending:
+            self._cancel()
+        if outcome is not None:
+            run = self._in_flight.pop(outcome.key, None)
+            if run is not None:
+                self._conclude(run, outcome.state)
+
+    # -- one task run --------------------------------------------------------------------------------------------
+
+    def _enter(self, run: TaskRun, state: State) -> None:
+        """Let ``run`` enter a state that needs no executor."""
+        if self._transitions.concern(run):
+            state = self._transitions.enter(run, state)
+        self._settle(run, state)
+
+    def _execute(self, run: TaskRun) -> None:
+        if self._transitions.concern(run):
+            running = self._transitions.enter(run, Running("Running."))
+            if not running.is_running():
+                self._settle(run, running)
+                return
+            run.state = running
+        key = self._next_key
+        self._next_key = key + 1
+        node = run.node
+        work = Work(
+            key,
+            node.task,
+            node.slug,
+            run.arguments(self._scheduler.runs),
+            run.map_index,
+            run.attempt,
+            run.loop,
+            run.resumed,
+            self._frame,
+            self._keeper if node.task.checkpoint is not False else None,
+        )
+        self._in_flight[key] = run
+        self._executor.submit(work, self._inbox.put)
+
+    def _conclude(self, run: TaskRun, state: State) -> None:
+        """Turn what a task did into the state its run is in now."""
+        if self._transitions.concern(run):
+            state = self._transitions.enter(run, state)
+        if not state._successful:
+            state = self._after_trouble(run, state)
+        self._settle(run, state)
+
+    def _after_trouble(self, run: TaskRun, state: State) -> State:
+        if state.is_looped():
+            state.loop_count = 1 if run.loop is None else run.loop.loop_count + 1  # type: ignore[attr-defined]
+            run.loop = state  # type: ignore[assignment]
+            return state
+        if state.is_retrying():
+            return self._count_attempt(run, state)  # type: ignore[arg-type]
+        if not state._failed:
+            if isinstance(state._result, KeyboardInterrupt):
+                self._interrupts.raised_by_a_task()
+                self._cancel()
+            return state
+        self._transitions.report_failure(run, state)
+        retrying = None if self._give_up_at is not None else retry_state(run, state, self._clock.now())
+        if retrying is None:
+            return state
+        run.state = state
+        if self._transitions.concern(run):
+            return self._count_attempt(run, self._transitions.enter(run, retrying))
+        return self._count_attempt(run, retrying)
+
+    @staticmethod
+    def _count_attempt(run: TaskRun, state: State) -> State:
+        if isinstance(state, Retrying):
+            state.run_count = run.attempt
+            run.attempt += 1
+        return state
+
+    def _settle(self, run: TaskRun, state: State) -> None:
+        scheduler = self._scheduler
+        scheduler.settle(run, state)
+        if scheduler.consumed:
+            for consumed in scheduler.consumed:
+                self._values.release(consumed)
+            scheduler.consumed.clear()
+
+    # -- cancelling ----------------------------------------------------------------------------------------------
+
+    def _cancel(self) -> None:
+        """Begin nothing new; give what runs a while to end."""
+        self._interrupts.pending = False
+        if self._give_up_at is not None:
+            return
+        self._give_up_at = self._clock.now() + self._cancel_grace
+        self._scheduler.cancel(Cancelled("The run was cancelled before this task began."))
+        for work in self._executor.withdraw():
+            self._inbox.put(work.cancelled())
+        for run in self._in_flight.values():
+            if self._transitions.concern(run):
+                run.state = self._transitions.enter(run, Cancelling("Asked to stop."))
+
+    def _abandon(self) -> None:
+        """Stop waiting for what still runs."""
+        for run in list(self._in_flight.values()):
+            self._enter(run, Cancelled("Was still running when the run gave up waiting for it."))
+        self._in_flight.clear()

@@ -1,0 +1,73 @@
+"""What stands between a task whose upstream tasks have finished and its execution: skips, triggers, mapping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.exceptions import MappingError, TriggerFailedError
+from headrace.run_context import ValuesFrame, current_frame
+from headrace.signals import Signal
+from headrace.states import Failed, Running, Skipped, State, Success, TriggerFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headrace.engine.task_runs import MappedRun, TaskRun
+
+__all__ = ["judge", "judge_mapped"]
+
+_SKIPPED = "An upstream task was skipped; to run all the same, set skip_on_upstream_skip=False."
+
+
+def judge(run: TaskRun, runs: Sequence[TaskRun], parameters: Mapping[str, Any]) -> State | None:
+    """Return the state ``run`` is to enter without being executed, or None if it is to be executed."""
+    node = run.node
+    if run.brought:
+        # What was brought along is taken as it is, once: a state to wait in is not entered twice.
+        run.brought = False
+        return run.state
+    if node.resolve is not None:
+        return Success("Known without running.", node.resolve(parameters))
+    if run.skipped and node.task.skip_on_upstream_skip:
+        return Skipped(_SKIPPED)
+    if not node.default_trigger:
+        return _pull_trigger(run, runs)
+    if run.unsuccessful:
+        return TriggerFailed("Trigger failed: not all upstream tasks were successful.", _refusal(run))
+    return None
+
+
+def _refusal(run: TaskRun) -> TriggerFailedError:
+    return TriggerFailedError(f"The trigger of task {run.node.task.name!r} did not accept its upstream states.")
+
+
+def _pull_trigger(run: TaskRun, runs: Sequence[TaskRun]) -> State | None:
+    """Ask the task's own trigger, which is a user's code and may do anything."""
+    trigger = run.node.task.trigger
+    token = current_frame.set(ValuesFrame({"resume": run.resumed}, current_frame.get()))
+    try:
+        if trigger(run.upstream_states(runs)):
+            return None
+    except Signal as signal:
+        if signal.state.is_failed() and signal.state._result is None:
+            signal.state._result = _refusal(run)
+        return signal.state
+    except Exception as error:  # noqa: BLE001 - whatever a trigger raises fails its task, not the run
+        return TriggerFailed(f"The trigger raised {type(error).__name__}: {error}", error)
+    finally:
+        current_frame.reset(token)
+    return TriggerFailed(f"Trigger failed: {getattr(trigger, '__name__', trigger)} said no.", _refusal(run))
+
+
+def judge_mapped(run: MappedRun, runs: Sequence[TaskRun]) -> State:
+    """Return Running if ``run`` can be expanded, or the finished state it ends in as a whole.
+
+    The trigger of a mapped task is asked for each child, not here.
+    """
+    if run.skipped and run.node.task.skip_on_upstream_skip:
+        return Skipped(_SKIPPED)
+    try:
+        length = run.collect(runs)
+    except MappingError as error:
+        return Failed(str(error), error)
+    return Running(f"Mapped over {length} elements.")

@@ -1,0 +1,76 @@
+"""Ctrl-C while a run is in progress.
+
+The first one lets the driver end the run in order. If it comes while a task runs in this very thread, it is raised
+there, as Python would. The second one is raised at once, wherever it lands.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from headrace.engine.worker import Work
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
+    from types import FrameType, TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["Interrupts"]
+
+_CALLING_A_TASK = Work.__call__.__code__
+
+
+class Interrupts:
+    """Counts Ctrl-C while entered; ``pending`` says that the driver has not reacted yet.
+
+    Only the main thread can receive signals; entered in any other thread, this does nothing.
+    """
+
+    def __init__(self, inbox: SimpleQueue[Any]) -> None:
+        self.count = 0
+        self.pending = False
+        self._inbox = inbox
+        self._previous: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            previous = signal.getsignal(signal.SIGINT)
+            if previous is signal.default_int_handler:
+                self._previous = previous
+                signal.signal(signal.SIGINT, self._received)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+    def raised_by_a_task(self) -> None:
+        """Count a KeyboardInterrupt that came out of a task without a signal having been seen here."""
+        self.count = max(self.count, 1)
+
+    def _received(self, _number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
+        self.pending = True
+        # Wakes a driver that waits; SimpleQueue.put is safe in a signal handler.
+        self._inbox.put(None)
+        if _runs_a_task(frame):
+            raise KeyboardInterrupt
+
+
+def _runs_a_task(frame: FrameType | None) -> bool:
+    """Tell whether user code, called by a task, is what was interrupted."""
+    inside = None
+    while frame is not None:
+        if frame.f_code is _CALLING_A_TASK:
+            return inside is not None
+        inside = frame
+        frame = frame.f_back
+    return False

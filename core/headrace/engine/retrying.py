@@ -1,0 +1,39 @@
+"""Whether a failed run gets another attempt, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.exceptions import StateHandlerError
+from headrace.retries import delay_seconds
+from headrace.states import Failed, Retrying, TriggerFailed
+
+if TYPE_CHECKING:
+    from headrace.engine.task_runs import TaskRun
+    from headrace.states import State
+
+__all__ = ["retry_state"]
+
+
+def retry_state(run: TaskRun, state: State, now: float) -> State | None:
+    """Return the Retrying state that follows a failed ``state``, or None if this was the last attempt.
+
+    ``now`` is in seconds since the epoch. A retry delay that raises ends the run as Failed with that error.
+    """
+    task = run.node.task
+    if run.attempt > task.max_retries or isinstance(state, TriggerFailed):
+        return None
+    if isinstance(state._result, StateHandlerError):
+        return None
+    if task.retry_on is not None and not isinstance(state._result, tuple(task.retry_on)):
+        return None
+    from datetime import UTC, datetime  # noqa: PLC0415 - only for runs that retry
+
+    try:
+        seconds = delay_seconds(task.retry_delay, run.attempt)
+    except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
+        return Failed(f"The retry delay of task {task.name!r} raised {type(error).__name__}: {error}", error)
+    message = f"Attempt {run.attempt} of {task.max_retries + 1} failed; the next is in {seconds:g} s."
+    retrying = Retrying(message, start_time=datetime.fromtimestamp(now + seconds, UTC), run_count=run.attempt)
+    retrying.started = state.started
+    return retrying

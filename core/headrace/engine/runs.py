@@ -1,0 +1,240 @@
+"""One run of a flow, from the arguments of ``flow.run()`` to the final state."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from headrace.abc import ExecutorContext
+from headrace.abc import Executor as ExecutorInterface
+from headrace.engine.driver import Driver
+from headrace.engine.scheduler import Scheduler
+from headrace.engine.transitions import Transitions, Watcher
+from headrace.engine.values import ValueKeeper
+from headrace.exceptions import DefinitionTypeError, MissingParameterError, UnknownParameterError
+from headrace.parameters import NO_DEFAULT
+from headrace.run_context import ValuesFrame, current_frame
+from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from headrace.abc import Executor
+    from headrace.engine import Engine
+    from headrace.engine.plan import Plan
+    from headrace.engine.values import KeepResults
+    from headrace.flows import Flow
+    from headrace.plugins import FlowRunInfo
+    from headrace.results import ResultKeeper
+    from headrace.tasks import Task
+
+__all__ = ["RunOptions", "run_flow"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """What ``flow.run()`` takes besides parameters.
+
+    Attributes:
+        context: values to show in `headrace.context` while the run goes on.
+        run_name: what reports call this run; by default the flow's name and the beginning of the run's id.
+        task_states: states that tasks start from: a finished one is kept, and the task does not run.
+        results: URL of the store that keeps results; overrides the flow's and the configured one.
+        keep_results: which results stay in memory after their last reader: ``"auto"``, ``"all"`` or ``"none"``.
+        notify: URLs of notifiers to tell about this run, besides the configured ones.
+    """
+
+    context: Mapping[str, Any] = field(default_factory=dict)
+    run_name: str | None = None
+    task_states: Mapping[Task, State] = field(default_factory=dict)
+    results: str | None = None
+    keep_results: KeepResults | None = None
+    notify: Sequence[str] = ()
+
+
+def run_flow(
+    flow: Flow,
+    parameters: dict[str, Any],
+    *,
+    executor: str | Executor | None = None,
+    engine: Engine | None = None,
+    **kwargs: Any,
+) -> State:
+    """Run ``flow``; see `Flow.run`."""
+    options = _split(flow, parameters, kwargs)
+    plan = flow.plan()
+    values = _parameter_values(flow, parameters)
+    if engine is None:
+        from headrace.engine import Engine  # noqa: PLC0415 - it imports this module's neighbours
+
+        engine = Engine()
+    with engine:
+        return _Run(flow, plan, values, engine, options).run(executor)
+
+
+def _split(flow: Flow, parameters: dict[str, Any], kwargs: dict[str, Any]) -> RunOptions:
+    """Move parameters given by keyword into ``parameters`` and return the other keywords as options."""
+    names = {parameter.name for parameter in flow.parameters()}
+    known = {f.name for f in fields(RunOptions)}
+    for key in [key for key in kwargs if key in names]:
+        parameters[key] = kwargs.pop(key)
+    for key in (*kwargs, *parameters):
+        if key not in (known if key in kwargs else names):
+            raise UnknownParameterError(flow.name, key, names | known if key in kwargs else names)
+    return RunOptions(**kwargs)
+
+
+def _parameter_values(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value for each parameter, in the order they were added."""
+    parameters = [task for task in flow.tasks if task in flow.parameters()] if flow.parameters() else []
+    missing = [p.name for p in parameters if p.required and p.name not in given]  # type: ignore[attr-defined]
+    if missing:
+        raise MissingParameterError(flow.name, missing)
+    return {p.name: given.get(p.name, None if p.default is NO_DEFAULT else p.default) for p in parameters}  # type: ignore[attr-defined]
+
+
+def new_run_id() -> str:
+    """Return a random UUID as text."""
+    digits = os.urandom(16).hex()
+    # Version 4, variant 1, as RFC 9562 lays them out; the uuid module takes longer to import than a small run.
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) % 4]}{digits[17:20]}-{digits[20:]}"
+
+
+class _Run:
+    """Puts the parts of one run together."""
+
+    def __init__(self, flow: Flow, plan: Plan, values: dict[str, Any], engine: Engine, options: RunOptions) -> None:
+        self._flow = flow
+        self._plan = plan
+        self._values = values
+        self._engine = engine
+        self._options = options
+        self._id = new_run_id()
+        self._name = options.run_name or f"{flow.name}-{self._id[:8]}"
+        self._scheduler = Scheduler(plan, values)
+
+    def run(self, executor: str | Executor | None) -> State:
+        """Run to the end and return the final state."""
+        chosen = self._executor(executor)
+        keeper = self._keeper()
+        with ExitStack() as stack:
+            transitions = Transitions(self._flow, self._info, list(self._watchers(stack)))
+            return self._drive(chosen, keeper, transitions)
+
+    def _drive(self, executor: Executor, keeper: ResultKeeper | None, transitions: Transitions) -> State:
+        settings = self._engine.config["engine"]
+        policy = self._options.keep_results or settings["keep_results"]
+        driver = Driver(
+            self._plan,
+            self._scheduler,
+            executor=executor,
+            clock=self._engine.clock,
+            frame=self._frame(),
+            transitions=transitions,
+            values=ValueKeeper(policy, settings["kept_result_bytes"], settings["kept_total_bytes"], keeper),
+            keeper=keeper,
+            cancel_grace=settings["cancel_grace"],
+        )
+        running = transitions.enter_flow(Pending(), Running("Running."))
+        self._scheduler.start(self._brought_states())
+        started = running.timestamp
+        driver.run(ExecutorContext(flow_name=self._flow.name, flow_run_id=self._id, task_count=len(self._plan.nodes)))
+        final = self._final_state(cancelled=driver.interrupted)
+        final.started = started
+        final = transitions.enter_flow(running, final)
+        if driver.interrupted:
+            raise KeyboardInterrupt
+        return final
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _executor(self, executor: str | Executor | None) -> Executor:
+        chosen = executor or self._flow.executor or self._engine.config["engine"]["executor"]
+        if isinstance(chosen, ExecutorInterface):
+            return chosen
+        if not isinstance(chosen, str):
+            raise DefinitionTypeError(f"An executor is a name or an Executor object, and got {chosen!r}.")
+        options = self._engine.config["engine"].get("executors", {}).get(chosen, {})
+        found: Executor = self._engine.registry.create("executor", chosen, **options)
+        return found
+
+    def _keeper(self) -> ResultKeeper | None:
+        url = self._options.results or self._flow.results or self._engine.config["results"]["store"]
+        if not url:
+            return None
+        from headrace.results import ResultKeeper  # noqa: PLC0415 - most runs store no results
+
+        registry = self._engine.registry
+        store = registry.create_from_url("store", url)
+        return ResultKeeper(store, registry.create("serializer", "pickle"), self._flow.name)
+
+    def _watchers(self, stack: ExitStack) -> Iterator[Watcher]:
+        yield self._engine.observers
+        urls = [*self._engine.config["notify"]["urls"], *self._options.notify]
+        if urls:
+            from headrace.engine.notifications import NotificationThread  # noqa: PLC0415 - most runs notify nobody
+
+            notifiers = [self._engine.registry.create_from_url("notifier", url) for url in urls]
+            yield stack.enter_context(NotificationThread(notifiers))
+
+    def _info(self) -> FlowRunInfo:
+        from headrace.plugins import FlowRunInfo  # noqa: PLC0415 - brings pluggy, which whoever watches has loaded
+
+        return FlowRunInfo(
+            id=self._id,
+            name=self._name,
+            flow_name=self._flow.name,
+            parameters=self._values,
+            task_count=len(self._plan.nodes),
+        )
+
+    def _frame(self) -> ValuesFrame:
+        values = {
+            "flow_id": self._flow.name,
+            "flow_name": self._flow.name,
+            "flow_run_id": self._id,
+            "flow_run_name": self._name,
+            "parameters": self._values,
+            **self._options.context,
+        }
+        return ValuesFrame(values, current_frame.get())
+
+    def _brought_states(self) -> dict[int, State]:
+        for task in self._options.task_states:
+            if task not in self._plan.index:
+                raise DefinitionTypeError(f"`task_states` names {task!r}, which is not in flow {self._flow.name!r}.")
+        return {self._plan.index[task]: state for task, state in self._options.task_states.items()}
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _final_state(self, *, cancelled: bool) -> State:
+        runs, plan = self._scheduler.runs, self._plan
+        states = {task: runs[plan.index[task]].state for task in self._flow.tasks}
+        reference = {node.task: runs[node.index].state for node in (plan.nodes[i] for i in plan.reference)}
+        final = self._judge(list(reference.values()), cancelled=cancelled)
+        final.result = states
+        handler = self._flow.terminal_state_handler
+        if handler is not None:
+            replaced = handler(self._flow, final, reference)
+            if replaced is not None:
+                replaced.result = states
+                return replaced
+        return final
+
+    def _judge(self, reference: list[State], *, cancelled: bool) -> State:
+        if cancelled:
+            return Cancelled("The run was cancelled.")
+        if self._scheduler.unfinished:
+            return Paused("Some tasks wait to be resumed.")
+        ends = [child for state in reference for child in _with_children(state)]
+        if any(state._failed for state in ends):
+            return Failed("Some reference tasks failed.")
+        if all(state._successful for state in ends):
+            return Success("All reference tasks succeeded.")
+        return Success("No reference task failed.")
+
+
+def _with_children(state: State) -> Sequence[State]:
+    return state.map_states if state.is_mapped() and state.map_states else (state,)  # type: ignore[attr-defined]

@@ -1,0 +1,339 @@
+"""What the scheduler remembers of each task run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.exceptions import MappingError
+from headrace.states import Looped, Pending, Resume, Retrying, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from headrace.engine.plan import Node
+    from headrace.states import Cancelled
+
+__all__ = ["MappedRun", "TaskRun"]
+
+# More than a node can have upstream edges: a run that is ready whatever its upstream tasks do.
+_WAITS_FOR_NOTHING = -(10**9)
+
+
+class TaskRun:
+    """One run of one task, or of one mapped child.
+
+    ``waiting`` counts the upstream edges that are not settled yet; ``unsuccessful`` and ``skipped`` the settled ones
+    whose source ended so. ``readers`` counts the downstream edges that may still read the result.
+    """
+
+    __slots__ = (
+        "attempt",
+        "brought",
+        "loop",
+        "map_index",
+        "node",
+        "parent",
+        "readers",
+        "resumed",
+        "skipped",
+        "state",
+        "unsuccessful",
+        "waiting",
+    )
+
+    def __init__(self, node: Node, state: State, parent: MappedRun | None = None, map_index: int = -1) -> None:
+        self.node = node
+        self.state = state
+        self.parent = parent
+        self.map_index = map_index
+        self.waiting = len(node.edges)
+        self.readers = node.reader_count
+        self.unsuccessful = 0
+        self.skipped = 0
+        self.attempt = 1
+        self.brought = False
+        self.resumed = False
+        self.loop: Looped | None = None
+
+    def bring(self, state: State) -> None:
+        """Start from ``state`` instead of Pending."""
+        self.state = state
+        if state._finished:
+            self.brought = True
+            self.waiting = _WAITS_FOR_NOTHING
+        elif isinstance(state, Retrying):
+            self.attempt = state.run_count + 1
+        self.brought = self.brought or (state.is_scheduled() and not isinstance(state, Resume))
+        self.resumed = isinstance(state, Resume)
+
+    def votes(self, state: State) -> tuple[int, int]:
+        """Return whether ``state`` counts as unsuccessful and as skipped for those downstream, as 0 or 1."""
+        return (not state._successful), state._skipped
+
+    def arguments(self, runs: Sequence[TaskRun]) -> dict[str, Any]:
+        """Return what the task is called with."""
+        if self.parent is not None:
+            return self.parent.child_arguments(self.map_index, runs)
+        node = self.node
+        if not node.inputs:
+            return node.constants or {}
+        found = {key: runs[source].state.result for key, source in node.inputs}
+        if node.constants:
+            found.update(node.constants)
+        if node.flattens:
+            for edge in node.edges:
+                if edge.flattened and edge.key:
+                    found[edge.key] = _flat(found[edge.key])
+        return found
+
+    def upstream_states(self, runs: Sequence[TaskRun]) -> dict[Any, State]:
+        """Return the upstream states by edge, as a trigger gets them."""
+        if self.parent is not None:
+            return self.parent.child_upstream_states(self.map_index, runs)
+        return {edge: runs[source].state for edge, source in zip(self.node.edges, self.node.sources, strict=True)}
+
+
+class Feed:
+    """The elements that one mapped argument gives to the children; where ``states`` has one, the element's origin."""
+
+    __slots__ = ("states", "values")
+
+    def __init__(self, values: Sequence[Any], states: Sequence[State] | None = None) -> None:
+        self.values = values
+        self.states = states
+
+
+class MappedRun(TaskRun):
+    """The run of a mapped task: makes a child for each element, as late as possible.
+
+    A finished child leaves nothing but its state in ``states``; ``live`` holds the children in between.
+    """
+
+    __slots__ = ("children_skipped", "children_unsuccessful", "cursor", "expanded", "feeds", "live", "pairs", "states", "unfinished")
+
+    def __init__(self, node: Node, state: State) -> None:
+        super().__init__(node, state)
+        self.expanded = False
+        self.states: list[State | None] = []
+        self.live: dict[int, TaskRun] = {}
+        self.feeds: dict[int, Feed] = {}
+        self.pairs: dict[int, MappedRun] = {}
+        self.cursor = 0
+        self.unfinished = 0
+        self.children_unsuccessful = 0
+        self.children_skipped = 0
+
+    @property
+    def length(self) -> int:
+        """How many children there are."""
+        return len(self.states)
+
+    def votes(self, state: State) -> tuple[int, int]:
+        if not state.is_mapped():
+            return super().votes(state)
+        if self.expanded:
+            return self.children_unsuccessful > 0, self.children_skipped > 0
+        children = state.map_states  # type: ignore[attr-defined]
+        return any(not child._successful for child in children), any(child._skipped for child in children)
+
+    # -- expansion -----------------------------------------------------------------------------------------------
+
+    def collect(self, runs: Sequence[TaskRun]) -> int:
+        """Work out what each child gets and return how many there are; raise MappingError."""
+        lengths: dict[str, int] = {}
+        for k, (edge, source) in enumerate(zip(self.node.edges, self.node.sources, strict=True)):
+            if not edge.mapped or (edge.key is None and k not in self.node.pairwise):
+                continue
+            upstream = runs[source]
+            label = edge.key or edge.upstream_task.name
+            if k in self.node.pairwise and isinstance(upstream, MappedRun) and upstream.expanded:
+                self.pairs[k] = upstream
+                lengths[label] = upstream.length
+            elif upstream.state._successful:
+                self.feeds[k] = self._feed(label, upstream, edge.flattened)
+                lengths[label] = len(self.feeds[k].values)
+        return self._common_length(lengths)
+
+    def _feed(self, label: str, upstream: TaskRun, flattened: bool) -> Feed:
+        if flattened and upstream.state.is_mapped():
+            return _flat_feed(upstream.state.map_states)  # type: ignore[attr-defined]
+        if upstream.state.is_mapped():
+            states = upstream.state.map_states  # type: ignore[attr-defined]
+            return Feed([state.result for state in states], states)
+        value = upstream.state.result
+        return Feed(_elements(self.node.task.name, label, _flat(value) if flattened else value))
+
+    def _common_length(self, lengths: dict[str, int]) -> int:
+        name = self.node.task.name
+        if not lengths:
+            raise MappingError(f"Task {name!r} has nothing to map over: no mapped upstream task was successful.")
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{key!r} has {length}" for key, length in lengths.items())
+            raise MappingError(
+                f"Task {name!r} is mapped over arguments of different lengths: {found}.",
+                hint="Give them the same length, or wrap one in `unmapped(...)`.",
+            )
+        return next(iter(lengths.values()))
+
+    def expand(self) -> None:
+        """Become a map of as many children as `collect` found."""
+        source = next(iter(self.pairs.values()), None)
+        length = source.length if source else len(next(iter(self.feeds.values())).values)
+        self.states = [None] * length
+        self.unfinished = length
+        self.expanded = True
+
+    # -- children ------------------------------------------------------------------------------------------------
+
+    @property
+    def has_more_children(self) -> bool:
+        """Tell whether `next_child` has more to give."""
+        return not self.pairs and self.cursor < self.length
+
+    def next_child(self) -> TaskRun | None:
+        """Make the next child, unless children follow those of another map."""
+        if not self.has_more_children:
+            return None
+        self.cursor += 1
+        return self._make_child(self.cursor - 1)
+
+    def _make_child(self, index: int) -> TaskRun:
+        child = TaskRun(self.node, _PENDING, self, index)
+        child.waiting = 0
+        child.unsuccessful = self.unsuccessful
+        child.skipped = self.skipped
+        for feed in self.feeds.values():
+            if feed.states is not None:
+                _vote(child, feed.states[index])
+        for upstream in self.pairs.values():
+            state = upstream.states[index]
+            if state is None:
+                child.waiting += 1
+            else:
+                _vote(child, state)
+        self.live[index] = child
+        return child
+
+    def children_ready_at_once(self) -> Iterator[TaskRun]:
+        """Make the children whose upstream children have all finished before this map was expanded."""
+        sources = list(self.pairs.values())
+        if any(source.unfinished < source.length for source in sources):
+            for index in range(self.length):
+                if all(source.states[index] is not None for source in sources):
+                    yield self._make_child(index)
+
+    def upstream_child_finished(self, index: int, state: State) -> TaskRun | None:
+        """Take note of a child that child ``index`` follows; return that child if it is free now."""
+        if self.states[index] is not None:
+            return None
+        child = self.live.get(index)
+        if child is None:
+            child = self._make_child(index)
+        else:
+            child.waiting -= 1
+            _vote(child, state)
+        return child if child.waiting == 0 else None
+
+    def child_finished(self, index: int, state: State) -> None:
+        """Keep the state of a child and forget the rest of it."""
+        self.states[index] = state
+        self.live.pop(index, None)
+        self.unfinished -= 1
+        self.children_unsuccessful += not state._successful
+        self.children_skipped += state._skipped
+
+    def abandon(self, state: Cancelled) -> list[TaskRun]:
+        """End the children that were not made in ``state``; return those that wait for others, to be ended too."""
+        for index, known in enumerate(self.states):
+            if known is None and index not in self.live:
+                self.child_finished(index, state)
+        self.cursor = self.length
+        waiting = [child for child in self.live.values() if child.waiting > 0]
+        for child in waiting:
+            child.waiting = 0
+        return waiting
+
+    def child_arguments(self, index: int, runs: Sequence[TaskRun]) -> dict[str, Any]:
+        """Return what child ``index`` is called with."""
+        found = dict(self.node.constants or {})
+        for k, (edge, source) in enumerate(zip(self.node.edges, self.node.sources, strict=True)):
+            if edge.key is None:
+                continue
+            if k in self.pairs:
+                state = self.pairs[k].states[index]
+                found[edge.key] = None if state is None else state.result
+            elif k in self.feeds:
+                found[edge.key] = self.feeds[k].values[index]
+            else:
+                value = runs[source].state.result
+                found[edge.key] = _flat(value) if edge.flattened and not edge.mapped else value
+        return found
+
+    def child_upstream_states(self, index: int, runs: Sequence[TaskRun]) -> dict[Any, State]:
+        """Return the upstream states of child ``index`` by edge."""
+        found: dict[Any, State] = {}
+        for k, (edge, source) in enumerate(zip(self.node.edges, self.node.sources, strict=True)):
+            if k in self.pairs:
+                found[edge] = self.pairs[k].states[index] or _PENDING
+            elif k in self.feeds:
+                feed = self.feeds[k]
+                found[edge] = feed.states[index] if feed.states else _element_state(runs[source].state, feed, index)
+            else:
+                found[edge] = runs[source].state
+        return found
+
+
+_PENDING = Pending()
+
+
+def _vote(child: TaskRun, state: State) -> None:
+    child.unsuccessful += not state._successful
+    child.skipped += state._skipped
+
+
+def _element_state(whole: State, feed: Feed, index: int) -> State:
+    """Return the upstream state as one child sees it: the same state with its element as the result."""
+    state = type(whole)(whole.message)
+    state._result = feed.values[index]
+    return state
+
+
+def _elements(task: str, label: str, value: Any) -> Sequence[Any]:
+    if isinstance(value, list | tuple | range | str):
+        return value
+    try:
+        return list(value)
+    except TypeError as error:
+        raise MappingError(
+            f"Task {task!r} cannot be mapped over {label!r}: it is {_short(value)}, which is not iterable.",
+            hint="Return a list, or wrap the argument in `unmapped(...)`.",
+        ) from error
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _nested(value: object) -> bool:
+    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+
+
+def _flat(value: Any) -> Any:
+    """Remove one level of nesting, if every element is nested."""
+    if not _nested(value):
+        return value
+    items = list(value)
+    return [x for item in items for x in item] if all(map(_nested, items)) else items
+
+
+def _flat_feed(states: Sequence[State]) -> Feed:
+    """Spread the results of successful children; any other child stays one element with its own state."""
+    values: list[Any] = []
+    origins: list[State] = []
+    for state in states:
+        whole = state._successful and not state._skipped and _nested(state.result)
+        found = list(state.result) if whole else [state.result]
+        values.extend(found)
+        origins.extend([state] * len(found))
+    return Feed(values, origins)

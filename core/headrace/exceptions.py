@@ -1,0 +1,305 @@
+"""Every error headrace raises, in one tree.
+
+HeadraceError
+├── FlowDefinitionError (ValueError)      a flow was written in a way that cannot run
+│   ├── CycleError                        tasks depend on each other in a circle
+│   ├── DuplicateParameterError           two parameters of one flow share a name
+│   ├── DuplicateKeyError                 one argument of a task is bound twice
+│   └── NoActiveFlowError                 a task was called outside a flow
+├── TaskDefinitionError (ValueError)      a task's arguments or signature cannot work
+├── DefinitionTypeError (TypeError)       something of the wrong type was given where a flow is written
+├── ParameterError (ValueError)           the values given to a run do not fit the flow's parameters
+│   ├── MissingParameterError
+│   ├── UnknownParameterError
+│   └── ParameterTypeError
+├── ConfigError (ValueError)              a configuration file or variable cannot be read
+├── FlowFileError (ValueError)            a file does not hold the flow that was asked for
+├── PluginError                           anything about a plugin; knows kind, name and distribution
+│   ├── PluginNotFoundError (LookupError)
+│   ├── PluginLoadError (ImportError)
+│   ├── PluginConflictError (LookupError)
+│   └── PluginOptionError (ValueError)
+├── TaskRunError (RuntimeError)           why a task run failed, when its own code did not raise
+│   ├── TriggerFailedError
+│   ├── MappingError
+│   ├── StateHandlerError
+│   ├── TaskTimeoutError (TimeoutError)
+│   └── MissingDependencyError (ImportError)
+├── ResultError
+│   ├── ResultReleasedError (LookupError) a value was dropped after its last reader
+│   ├── ResultLocationError (ValueError)  a location lies outside its store
+│   └── ResultNotFoundError (LookupError)
+└── ExecutorError (RuntimeError)          an executor could not start or lost its workers
+
+A message says what was found, where, and what was expected; ``hint`` says what to do next.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "CycleError",
+    "DefinitionTypeError",
+    "DuplicateKeyError",
+    "DuplicateParameterError",
+    "ExecutorError",
+    "FlowDefinitionError",
+    "FlowFileError",
+    "HeadraceError",
+    "MappingError",
+    "MissingDependencyError",
+    "MissingParameterError",
+    "NoActiveFlowError",
+    "ParameterError",
+    "ParameterTypeError",
+    "PluginConflictError",
+    "PluginError",
+    "PluginLoadError",
+    "PluginNotFoundError",
+    "PluginOptionError",
+    "ResultError",
+    "ResultLocationError",
+    "ResultNotFoundError",
+    "ResultReleasedError",
+    "StateHandlerError",
+    "TaskDefinitionError",
+    "TaskRunError",
+    "TaskTimeoutError",
+    "TriggerFailedError",
+    "UnknownParameterError",
+]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a sentence naming the known names, the nearest first asked about, or an empty string."""
+    known = sorted(known)
+    if not known:
+        return ""
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    question = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{question}Known: {', '.join(known)}."
+
+
+class HeadraceError(Exception):
+    """Root of every error headrace raises on purpose.
+
+    ``hint`` is one sentence on what to do next, or None; it is part of ``str(error)``.
+    """
+
+    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Subclasses build their message from other arguments, so unpickling must not call __init__.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[HeadraceError], args: tuple[object, ...], attributes: dict[str, object]) -> HeadraceError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class FlowDefinitionError(HeadraceError, ValueError):
+    """A flow was written in a way that cannot run."""
+
+
+class CycleError(FlowDefinitionError):
+    """Tasks of a flow depend on each other in a circle; ``names`` lists them in order, the first repeated."""
+
+    def __init__(self, flow: str, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(
+            f"Flow {flow!r} has a cycle: {' -> '.join(self.names)}.",
+            hint="Remove one of these dependencies.",
+        )
+
+
+class DuplicateParameterError(FlowDefinitionError):
+    """Two parameters of one flow share a name."""
+
+    def __init__(self, flow: str, name: str) -> None:
+        super().__init__(
+            f"Flow {flow!r} already has a parameter named {name!r}.",
+            hint="Use that Parameter object again, or choose another name.",
+        )
+
+
+class DuplicateKeyError(FlowDefinitionError):
+    """One argument of a task is bound twice."""
+
+    def __init__(self, task: str, key: str) -> None:
+        super().__init__(
+            f"Argument {key!r} of task {task!r} is already bound to another task.",
+            hint="Bind each argument once.",
+        )
+
+
+class NoActiveFlowError(FlowDefinitionError):
+    """A task was called where no flow is being built."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"Task {task!r} was called outside a flow.",
+            hint=f"Call it inside `with Flow(...):`, or call `{task}.run(...)` to run the plain function.",
+        )
+
+
+class TaskDefinitionError(HeadraceError, ValueError):
+    """A task's arguments or the signature of its ``run`` cannot work."""
+
+
+class DefinitionTypeError(HeadraceError, TypeError):
+    """Something of the wrong type was given where a flow is written."""
+
+
+class ParameterError(HeadraceError, ValueError):
+    """The values given to a run do not fit the flow's parameters."""
+
+
+class MissingParameterError(ParameterError):
+    """A required parameter got no value."""
+
+    def __init__(self, flow: str, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        listed = ", ".join(map(repr, self.names))
+        super().__init__(
+            f"Flow {flow!r} needs a value for parameter {listed}.",
+            hint=f"Pass `parameters={{{self.names[0]!r}: ...}}`, or `-p {self.names[0]}=...` on the command line.",
+        )
+
+
+class UnknownParameterError(ParameterError):
+    """A value was given for a parameter the flow does not have."""
+
+    def __init__(self, flow: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"Flow {flow!r} has no parameter {name!r}.",
+            hint=nearest(name, known) or "It takes no parameters.",
+        )
+
+
+class ParameterTypeError(ParameterError):
+    """A text given for a parameter cannot be read as the parameter's type."""
+
+    def __init__(self, name: str, text: str, expected: str) -> None:
+        super().__init__(f"Parameter {name!r} expects {expected}, and got {text!r}.")
+
+
+class ConfigError(HeadraceError, ValueError):
+    """A configuration file or variable cannot be read."""
+
+
+class FlowFileError(HeadraceError, ValueError):
+    """A file does not hold the flow that was asked for."""
+
+
+class PluginError(HeadraceError):
+    """Anything wrong with a plugin."""
+
+
+class PluginNotFoundError(PluginError, LookupError):
+    """No installed plugin of a kind has the name that was asked for."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(
+            f"No {kind} named {name!r} is installed.",
+            hint=hint or nearest(name, known) or "None is installed; `headrace plugins list` shows what is.",
+        )
+
+
+class PluginLoadError(PluginError, ImportError):
+    """A plugin that was asked for by name could not be imported, registered or constructed."""
+
+    def __init__(self, kind: str, name: str, distribution: str, reason: str, *, hint: str | None = None) -> None:
+        self.kind, self.name, self.distribution = kind, name, distribution
+        super().__init__(
+            f"The {kind} {name!r} of {distribution} could not be loaded: {reason}.",
+            hint=hint or "Run `headrace plugins doctor` to see more.",
+        )
+
+
+class PluginConflictError(PluginError, LookupError):
+    """Two distributions offer the same name for one kind of plugin."""
+
+    def __init__(self, kind: str, name: str, distributions: Iterable[str]) -> None:
+        self.kind, self.name = kind, name
+        self.distributions = tuple(distributions)
+        super().__init__(
+            f"The {kind} {name!r} is offered by {' and by '.join(self.distributions)}.",
+            hint=f"Uninstall one, or set `{name!r} = <distribution>` under [plugins.prefer.{kind}].",
+        )
+
+
+class PluginOptionError(PluginError, ValueError):
+    """An option given to a plugin is unknown or has the wrong type."""
+
+
+class TaskRunError(HeadraceError, RuntimeError):
+    """Why a task run failed, when its own code did not raise."""
+
+
+class TriggerFailedError(TaskRunError):
+    """A task's trigger did not accept the states of its upstream tasks."""
+
+
+class MappingError(TaskRunError):
+    """A task cannot be mapped over what its upstream tasks returned."""
+
+
+class StateHandlerError(TaskRunError):
+    """A state handler raised; the cause is its exception."""
+
+
+class TaskTimeoutError(TaskRunError, TimeoutError):
+    """A task run took longer than its timeout."""
+
+
+class MissingDependencyError(TaskRunError, ImportError):
+    """A prebuilt task needs a library that is not installed."""
+
+    def __init__(self, needed_by: str, module: str, extra: str) -> None:
+        self.module, self.extra = module, extra
+        super().__init__(
+            f"{needed_by} needs the library {module!r}, which is not installed.",
+            hint=f'Run `pip install "headrace[{extra}]"`.',
+        )
+
+
+class ResultError(HeadraceError):
+    """Anything wrong with a stored or kept result."""
+
+
+class ResultReleasedError(ResultError, LookupError):
+    """The value of a finished task was dropped after the last task that reads it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This value was released after the last task that reads it had finished.",
+            hint='Run the flow with `keep_results="all"`, or store results with `results="file:..."`.',
+        )
+
+
+class ResultLocationError(ResultError, ValueError):
+    """A location lies outside the store it is meant for."""
+
+
+class ResultNotFoundError(ResultError, LookupError):
+    """A store holds nothing at a location."""
+
+
+class ExecutorError(HeadraceError, RuntimeError):
+    """An executor could not start, or lost the means to run tasks."""

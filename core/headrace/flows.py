@@ -1,0 +1,495 @@
+"""Flows: tasks and the dependencies between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.edges import Edge, EdgeAnnotation
+from headrace.exceptions import (
+    DefinitionTypeError,
+    DuplicateParameterError,
+    FlowDefinitionError,
+)
+from headrace.graph import TaskGraph
+from headrace.parameters import Parameter
+from headrace.run_context import Build, building
+from headrace.task_options import check_state_handlers
+from headrace.tasks import Task
+from headrace.values import Constant, as_task, holds_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
+    from contextvars import Token
+    from types import TracebackType
+
+    import networkx
+    from typing_extensions import Self
+
+    from headrace.abc import Executor
+    from headrace.engine import Engine
+    from headrace.engine.plan import Plan
+    from headrace.log import Logger
+    from headrace.states import State
+
+__all__ = ["Flow"]
+
+
+class Flow:
+    """Tasks and their dependencies; ``flow.run()`` runs them.
+
+    Args:
+        name: what reports call it.
+        executor: the name of an executor plugin, or an `headrace.abc.Executor`; by default the configured one.
+        tasks, edges: to start with.
+        reference_tasks: the tasks that decide whether a run was successful; by default those at the end.
+        state_handlers: functions ``(flow, old_state, new_state) -> State | None`` called at each change of state of
+            a run; a returned state takes the new one's place.
+        on_failure: a function ``(flow, state) -> None`` called when a run fails.
+        validate: look for cycles and misfit arguments at once.
+        results: URL of the store that keeps results, such as ``"file:results"``; by default the configured one.
+        terminal_state_handler: a function ``(flow, state, reference_states) -> State | None`` that may replace the
+            final state of a run.
+    """
+
+    def __init__(  # noqa: PLR0913 - the signature users of the classic engine know
+        self,
+        name: str,
+        *,
+        executor: str | Executor | None = None,
+        tasks: Iterable[Task] | None = None,
+        edges: Iterable[Edge] | None = None,
+        reference_tasks: Iterable[Task] | None = None,
+        state_handlers: Sequence[Callable[..., State | None]] | None = None,
+        on_failure: Callable[[Flow, State], object] | None = None,
+        validate: bool | None = None,
+        results: str | None = None,
+        terminal_state_handler: Callable[..., State | None] | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not name:
+            raise FlowDefinitionError(f"A flow needs a name, and got {name!r}.")
+        self.name = name
+        self.executor = executor
+        self.results = results
+        self.state_handlers = check_state_handlers(f"flow {name!r}", state_handlers, on_failure)
+        self.terminal_state_handler = terminal_state_handler
+        self.graph = TaskGraph()
+        self.slugs: dict[Task, str] = {}
+        self.constants: dict[Task, dict[str, Any]] = {}
+        self._slug_counts: dict[str, int] = {}
+        self._taken_slugs: set[str] = set()
+        self._reference_tasks: dict[Task, None] = {}
+        self._tokens: list[Token[Build]] = []
+        self._plan: tuple[int, Plan] | None = None
+        for task in tasks or ():
+            self.add_task(task)
+        for edge in edges or ():
+            self.add_edge(edge.upstream_task, edge.downstream_task, edge.key, edge.mapped, edge.flattened)
+        if reference_tasks is not None:
+            self.set_reference_tasks(reference_tasks)
+        if validate:
+            self.validate()
+
+    def __repr__(self) -> str:
+        return f'<Flow: name="{self.name}">'
+
+    @property
+    def logger(self) -> Logger:
+        """The logger named after this flow."""
+        from headrace.log import get_logger  # noqa: PLC0415 - a run that logs nothing does not pay for logging
+
+        return get_logger(self.name)
+
+    # -- building ------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        outer = building.get()
+        self._tokens.append(building.set(Build(self, outer.tags)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        building.reset(self._tokens.pop())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_tokens": [], "_plan": None}
+
+    @property
+    def tasks(self) -> KeysView[Task]:
+        """The tasks in the order they were added: a live, set-like view."""
+        return self.graph.tasks
+
+    @property
+    def edges(self) -> KeysView[Edge]:
+        """The edges, a set-like view of this moment."""
+        return self.graph.edges
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.sorted_tasks())
+
+    def add_task(self, task: Task) -> Task:
+        """Add ``task`` if it is not there yet and return it.
+
+        Raises DefinitionTypeError for what is not a task, DuplicateParameterError, and FlowDefinitionError for a slug
+        that another task of the flow has.
+        """
+        if task in self.graph:
+            return task
+        if not isinstance(task, Task):
+            raise DefinitionTypeError(f"Flow {self.name!r} takes tasks, and got {task!r}.", hint="Decorate it with @task.")
+        self.slugs[task] = self._new_slug(task)
+        self.graph.add(task)
+        block = building.get().block
+        if block is not None and not isinstance(task, Parameter | Constant):
+            block.add_task(task, self)
+        return task
+
+    def _new_slug(self, task: Task) -> str:
+        if task.slug:
+            if task.slug in self._taken_slugs:
+                if isinstance(task, Parameter):
+                    raise DuplicateParameterError(self.name, task.name)
+                raise FlowDefinitionError(f"Flow {self.name!r} already has a task with slug {task.slug!r}.")
+            self._taken_slugs.add(task.slug)
+            return task.slug
+        prefix = "-".join([task.name, *sorted(task.tags)]) if task.tags else task.name
+        while True:
+            count = self._slug_counts[prefix] = self._slug_counts.get(prefix, 0) + 1
+            slug = f"{prefix}-{count}"
+            if slug not in self._taken_slugs:
+                self._taken_slugs.add(slug)
+                return slug
+
+    def add_edge(
+        self,
+        upstream_task: object,
+        downstream_task: object,
+        key: str | None = None,
+        mapped: bool = False,
+        flattened: bool = False,
+        validate: bool | None = None,
+    ) -> Edge:
+        """Let ``downstream_task`` run after ``upstream_task``, and take its result as argument ``key`` if one is named.
+
+        Args:
+            upstream_task, downstream_task: tasks; anything else becomes a constant or a collection.
+            key: an argument of the downstream task.
+            mapped, flattened: how the result crosses the edge; an annotation on ``upstream_task`` wins.
+            validate: raise CycleError at once; by default ``config.flows.eager_edge_validation``.
+
+        Raises:
+            FlowDefinitionError: the downstream task is a parameter, or ``key`` is not an identifier.
+            DuplicateKeyError: ``key`` is bound already.
+            DefinitionTypeError: the downstream task takes no argument ``key``.
+        """
+        if isinstance(upstream_task, EdgeAnnotation):
+            mapped = upstream_task.merged.get("mapped", mapped)
+            flattened = upstream_task.merged.get("flattened", flattened)
+            upstream_task = upstream_task.value
+        upstream = self.add_task(as_task(upstream_task, self))
+        downstream = self.add_task(as_task(downstream_task, self))
+        if isinstance(downstream, Parameter):
+            raise FlowDefinitionError(f"Parameter {downstream.name!r} cannot have upstream tasks.")
+        if key is not None and not downstream.signature_of_run.accepts(key):
+            raise DefinitionTypeError(
+                f"Task {downstream.name!r} takes no argument {key!r}.",
+                hint=f"It takes {downstream.signature_of_run.signature}.",
+            )
+        if key is not None:
+            self.constants.get(downstream, {}).pop(key, None)
+        edge = self.graph.connect(Edge(upstream, downstream, key, mapped, flattened), self.name)
+        if self._validates_eagerly(validate):
+            self.validate()
+        return edge
+
+    def _validates_eagerly(self, validate: bool | None) -> bool:
+        if validate is None:
+            from headrace import config  # noqa: PLC0415 - read when first needed
+
+            return bool(config.current()["flows"]["eager_edge_validation"])
+        return validate
+
+    def _bind(
+        self, task: Task, arguments: Mapping[str, Any], upstream_tasks: Iterable[object] | None, mapped: bool
+    ) -> None:
+        """Add ``task`` and connect arguments that are known to fit its signature."""
+        edges: list[tuple[Task, str, bool, bool]] = []
+        constants: dict[str, Any] = {}
+        for key, value in arguments.items():
+            if isinstance(value, Task):
+                edges.append((self.add_task(value), key, mapped, False))
+            else:
+                self._sort_value(key, value, mapped, edges, constants)
+        # Upstream tasks came first, so that insertion order is an order in which the flow can run.
+        self.add_task(task)
+        if constants:
+            self.constants.setdefault(task, {}).update(constants)
+        for upstream, key, is_mapped, is_flattened in edges:
+            self.graph.connect(Edge(upstream, task, key, is_mapped, is_flattened), self.name)
+        for other in upstream_tasks or ():
+            self.add_edge(other, task, mapped=mapped)
+
+    def _sort_value(
+        self, key: str, value: Any, mapped: bool, edges: list[tuple[Task, str, bool, bool]], constants: dict[str, Any]
+    ) -> None:
+        """Put an argument that is not a task among the edges or among the constants."""
+        flattened = False
+        if isinstance(value, EdgeAnnotation):
+            mapped = value.merged.get("mapped", mapped)
+            flattened = value.merged.get("flattened", False)
+            value = value.value
+        if mapped or flattened or holds_task(value):
+            edges.append((self.add_task(as_task(value, self)), key, mapped, flattened))
+        else:
+            constants[key] = value
+
+    def set_dependencies(
+        self,
+        task: object,
+        upstream_tasks: Iterable[object] | None = None,
+        downstream_tasks: Iterable[object] | None = None,
+        keyword_tasks: Mapping[str, object] | None = None,
+        mapped: bool = False,
+        validate: bool | None = None,
+    ) -> None:
+        """Connect ``task`` to others without copying it.
+
+        Args:
+            task: the task in the middle; anything else becomes a constant or a collection.
+            upstream_tasks: run before it.
+            downstream_tasks: run after it; ``mapped`` does not concern them.
+            keyword_tasks: give their results as arguments.
+            mapped: run ``task`` once for each element of its upstream results.
+            validate: see `add_edge`.
+        """
+        task = self.add_task(as_task(task, self))
+        for upstream in upstream_tasks or ():
+            self.add_edge(upstream, task, mapped=mapped, validate=validate)
+        for downstream in downstream_tasks or ():
+            self.add_edge(task, downstream, validate=validate)
+        for key, value in (keyword_tasks or {}).items():
+            self._bind_keyword(task, key, value, mapped, validate)
+
+    def _bind_keyword(self, task: Task, key: str, value: object, mapped: bool, validate: bool | None) -> None:
+        plain = not mapped and not isinstance(value, EdgeAnnotation) and not holds_task(value)
+        if plain and task.signature_of_run.accepts(key) and key not in self.graph.bound_keys(task):
+            self.constants.setdefault(task, {})[key] = value
+            self.graph.version += 1
+        else:
+            self.add_edge(value, task, key, mapped, validate=validate)
+
+    def chain(self, *tasks: Task, validate: bool | None = None) -> list[Edge]:
+        """Let each of ``tasks`` run after the one before it; return the edges."""
+        pairs = zip(tasks, tasks[1:], strict=False)
+        return [self.add_edge(before, after, validate=validate) for before, after in pairs]
+
+    def update(
+        self, flow: Flow, merge_parameters: bool = False, validate: bool | None = None, merge_reference_tasks: bool = False
+    ) -> None:
+        """Add the tasks and edges of ``flow``.
+
+        ``merge_parameters`` uses one parameter where both flows have one of that name (this flow's own);
+        ``merge_reference_tasks`` adds the other flow's reference tasks to this one's.
+        """
+        own = {p.name: p for p in self.parameters()} if merge_parameters else {}
+        place = {task: own.get(task.name, task) if isinstance(task, Parameter) else task for task in flow.tasks}
+        for task in place.values():
+            self.add_task(task)
+        for edge in flow.edges:
+            up, down = place[edge.upstream_task], place[edge.downstream_task]
+            self.graph.connect(Edge(up, down, edge.key, edge.mapped, edge.flattened), self.name)
+        for task, values in flow.constants.items():
+            self.constants.setdefault(task, {}).update(values)
+        if merge_reference_tasks:
+            self.set_reference_tasks([*self.reference_tasks(), *(place[t] for t in flow.reference_tasks())])
+        if validate:
+            self.validate()
+
+    def replace(self, old: Task, new: object, validate: bool = True) -> None:
+        """Put ``new`` where ``old`` is: its edges, its constant arguments and its place among the reference tasks."""
+        self._require(old)
+        task = as_task(new, self)
+        constants = self.constants.pop(old, {})
+        edges = self.graph.remove(old)
+        self._taken_slugs.discard(self.slugs.pop(old))
+        self.add_task(task)
+        for edge in edges:
+            ends = (task if end is old else end for end in (edge.upstream_task, edge.downstream_task))
+            self.graph.connect(Edge(*ends, edge.key, edge.mapped, edge.flattened), self.name)
+        if constants:
+            self.constants.setdefault(task, {}).update(constants)
+        self._reference_tasks = {task if t is old else t: None for t in self._reference_tasks}
+        if validate:
+            self.validate()
+
+    def copy(self) -> Flow:
+        """Return a flow of its own with the same task objects."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.state_handlers = list(self.state_handlers)
+        new.graph = TaskGraph()
+        new.slugs = dict(self.slugs)
+        new.constants = {task: dict(values) for task, values in self.constants.items()}
+        new._slug_counts, new._taken_slugs = dict(self._slug_counts), set(self._taken_slugs)
+        new._reference_tasks, new._tokens, new._plan = dict(self._reference_tasks), [], None
+        for task in self.graph:
+            new.graph.add(task)
+        for edge in self.edges:
+            new.graph.connect(edge, self.name)
+        return new
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def _require(self, *tasks: Task) -> None:
+        for task in tasks:
+            if task not in self.graph:
+                raise FlowDefinitionError(f"{task!r} is not in flow {self.name!r}.", hint="Add it with `flow.add_task`.")
+
+    def edges_to(self, task: Task) -> set[Edge]:
+        """Return the edges that end at ``task``."""
+        self._require(task)
+        return set(self.graph.edges_to(task))
+
+    def edges_from(self, task: Task) -> set[Edge]:
+        """Return the edges that begin at ``task``."""
+        self._require(task)
+        return set(self.graph.edges_from(task))
+
+    def all_upstream_edges(self) -> dict[Task, set[Edge]]:
+        """Return the edges that end at each task."""
+        return {task: set(self.graph.edges_to(task)) for task in self.graph}
+
+    def all_downstream_edges(self) -> dict[Task, set[Edge]]:
+        """Return the edges that begin at each task."""
+        return {task: set(self.graph.edges_from(task)) for task in self.graph}
+
+    def upstream_tasks(self, task: Task) -> set[Task]:
+        """Return the tasks that ``task`` waits for directly."""
+        return {edge.upstream_task for edge in self.edges_to(task)}
+
+    def downstream_tasks(self, task: Task) -> set[Task]:
+        """Return the tasks that wait for ``task`` directly."""
+        return {edge.downstream_task for edge in self.edges_from(task)}
+
+    def root_tasks(self) -> set[Task]:
+        """Return the tasks without upstream tasks."""
+        return {task for task in self.graph if not self.graph.edges_to(task)}
+
+    def terminal_tasks(self) -> set[Task]:
+        """Return the tasks without downstream tasks."""
+        return {task for task in self.graph if not self.graph.edges_from(task)}
+
+    def parameters(self) -> set[Parameter]:
+        """Return the parameters."""
+        return {task for task in self.graph if isinstance(task, Parameter)}
+
+    def sorted_tasks(self, root_tasks: Iterable[Task] | None = None) -> tuple[Task, ...]:
+        """Return the tasks, each after its upstream tasks; with ``root_tasks``, only those and what follows them.
+
+        Among tasks that are free, the one added first comes first. Raises CycleError.
+        """
+        tasks = self.graph.sorted(self.name)
+        if root_tasks is not None:
+            roots = list(root_tasks)
+            self._require(*roots)
+            wanted = self.graph.reachable(roots)
+            tasks = [task for task in tasks if task in wanted]
+        return tuple(tasks)
+
+    def get_tasks(
+        self,
+        name: str | None = None,
+        slug: str | None = None,
+        tags: Iterable[str] | None = None,
+        task_type: type[Task] | None = None,
+    ) -> list[Task]:
+        """Return the tasks that fit every given filter, in the order they were added."""
+        wanted = set(tags or ())
+        return [
+            task
+            for task in self.graph
+            if (name is None or task.name == name)
+            and (slug is None or self.slugs[task] == slug)
+            and wanted <= task.tags
+            and (task_type is None or isinstance(task, task_type))
+        ]
+
+    def reference_tasks(self) -> set[Task]:
+        """Return the tasks that decide whether a run was successful."""
+        return set(self._reference_tasks) or self._default_reference_tasks()
+
+    def _default_reference_tasks(self) -> set[Task]:
+        """Return the tasks at the end, where setting up and cleaning up resources does not count."""
+        return {
+            task
+            for task in self.graph
+            if not task.housekeeping
+            and all(edge.downstream_task.housekeeping for edge in self.graph.edges_from(task))
+        } or self.terminal_tasks()
+
+    def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
+        """Let ``tasks`` decide whether a run was successful; an empty list restores the default."""
+        found = list(tasks)
+        self._require(*found)
+        self._reference_tasks = dict.fromkeys(found)
+        self.graph.version += 1
+
+    def validate(self) -> None:
+        """Raise CycleError if tasks depend on each other in a circle."""
+        self.graph.sorted(self.name)
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """Return the tasks and edges as a graph for networkx."""
+        return self.graph.to_networkx()
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Return the flow in the form the engine runs; made once and kept until the flow changes."""
+        if self._plan is None or self._plan[0] != self.graph.version:
+            from headrace.engine.plan import make_plan  # noqa: PLC0415 - building a flow needs no engine
+
+            self._plan = self.graph.version, make_plan(self)
+        return self._plan[1]
+
+    def run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        executor: str | Executor | None = None,
+        engine: Engine | None = None,
+        **kwargs: Any,
+    ) -> State:
+        """Run the flow here and now; return its final state.
+
+        ``state.result`` is a dict from each task to its final state.
+
+        Args:
+            parameters: values by parameter name; they may be given as keyword arguments too.
+            executor: overrides the flow's and the configured one.
+            engine: the engine to run in, with its plugins; by default one of its own.
+            kwargs: parameters by name, or any option of `headrace.engine.RunOptions`.
+
+        Raises:
+            FlowDefinitionError: the flow cannot run, for example because of a cycle.
+            ParameterError: a value is missing or unknown.
+            PluginError: the executor, the result store or a notifier is not to be had.
+            KeyboardInterrupt: after Ctrl-C, when running tasks have ended and the rest is recorded as Cancelled.
+        """
+        from headrace.engine.runs import run_flow  # noqa: PLC0415 - building a flow needs no engine
+
+        if building.get().flow is self:
+            raise FlowDefinitionError(
+                f"Flow {self.name!r} cannot run inside its own `with` block.", hint="Run it after the block."
+            )
+        return run_flow(self, dict(parameters or {}), executor=executor, engine=engine, **kwargs)
+
+    def visualize(self, flow_state: State | None = None, filename: str | None = None, format: str = "svg") -> str:  # noqa: A002
+        """Return a drawing of the flow as ``"svg"``, ``"mermaid"``, ``"text"`` or ``"dot"``; also write it to a file.
+
+        With a ``flow_state``, tasks show how they ended.
+        """
+        from headrace.visualize import draw_flow  # noqa: PLC0415 - running a flow needs no pictures
+
+        return draw_flow(self, flow_state, filename=filename, format=format)
+

@@ -1,0 +1,358 @@
+"""Logging: headrace's loggers, the one handler it may attach, and the capture of what tasks print.
+
+Every logger is a child of ``headrace``. The first `get_logger` of a process makes lines seen: if neither the root
+logger nor ``headrace`` has a handler, it attaches one that writes to standard error as ``[logging]`` of the
+configuration says. A program that configures logging itself, before or after that, gets every line once, through its
+own handlers: the handler that attached itself stands aside as soon as the root logger has another.
+
+Records that pass headrace's handler carry ``flow_name``, ``flow_run_id``, ``task_name``, ``task_slug`` and
+``task_run_id``, each None where there is none; give any other handler a `RunContextFilter` for the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from logging import Logger
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+
+from headrace.exceptions import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = [
+    "JsonFormatter",
+    "Logger",
+    "RunContextFilter",
+    "capture_stdout",
+    "configure",
+    "get_logger",
+    "temporary_level",
+]
+
+ROOT: Final = "headrace"
+RUN_ATTRIBUTES: Final = ("flow_name", "flow_run_id", "task_name", "task_slug", "task_run_id")
+
+_configuring = Lock()
+
+
+def get_logger(name: str | None = None) -> Logger:
+    """Return the logger ``headrace``, or its child ``headrace.NAME``, making sure that its lines are seen.
+
+    Raises `ConfigError` if ``[logging]`` of the configuration cannot be used.
+    """
+    logger = logging.getLogger(ROOT)
+    if not logger.handlers and not logging.root.handlers:
+        with _configuring:
+            if not logger.handlers:
+                _attach(_Settings(), attached_itself=True)
+    if not name or name == ROOT:
+        return logger
+    return logging.getLogger(name if name.startswith(f"{ROOT}.") else f"{ROOT}.{name}")
+
+
+def configure(
+    level: str | int | None = None,
+    stream: TextIO | None = None,
+    format: str | None = None,  # noqa: A002 - the name that logging gives it
+    datefmt: str | None = None,
+    *,
+    json: bool = False,
+) -> None:
+    """Attach headrace's handler to ``headrace`` and the ``extra_loggers``, in place of the one it attached before.
+
+    What is not given comes from ``[logging]`` of the configuration; ``stream`` is standard error, looked up at every
+    line. ``json`` writes one JSON object a line, see `JsonFormatter`. Handlers that others attached stay, and get the
+    lines too. Raises `ConfigError` for a level or a format that logging does not know.
+    """
+    with _configuring:
+        _attach(_Settings(level=level, stream=stream, format=format, datefmt=datefmt, json=json))
+
+
+@contextmanager
+def temporary_level(level: str | int) -> Iterator[None]:
+    """Change the level of ``headrace`` inside the block, for the whole process."""
+    logger = get_logger()
+    before = logger.level
+    logger.setLevel(_level_number(level, "The level"))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+class RunContextFilter(logging.Filter):
+    """Lets every record pass, and gives it the names and ids of the run it was made in.
+
+    ``lookup`` returns the value of a key of ``headrace.context``, or None. An attribute that a record already has, as
+    from ``extra=``, stays.
+    """
+
+    def __init__(self, lookup: Callable[[str], object] | None = None) -> None:
+        super().__init__()
+        self._lookup = lookup or _from_run_context
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name in RUN_ATTRIBUTES:
+            if name not in record.__dict__:
+                record.__dict__[name] = self._lookup(name)
+        return True
+
+
+def _from_run_context(key: str) -> object:
+    """Look ``key`` up, unless nothing in this process ever imported the context and so set anything in it."""
+    module = sys.modules.get("headrace.run_context")
+    return None if module is None else module.context.get(key)
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as one JSON object: time (ISO 8601, UTC), level, logger, message, the run's names and ids.
+
+    An exception and a stack follow as text, then what ``extra=`` added; a value JSON does not have is its ``str``.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        from json import dumps  # noqa: PLC0415 - only where JSON lines were asked for
+
+        fields = self._fields(record)
+        try:
+            return dumps(fields, default=str, allow_nan=False)
+        except (TypeError, ValueError):  # a key that is not a string, not a number, or a circle, in an extra
+            return dumps({name: value if value is None else str(value) for name, value in fields.items()})
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        from datetime import UTC, datetime  # noqa: PLC0415 - only where JSON lines were asked for
+
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields |= {name: record.__dict__.get(name) for name in RUN_ATTRIBUTES}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            fields["stack"] = self.formatStack(record.stack_info)
+        usual = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime"}
+        return fields | {name: value for name, value in record.__dict__.items() if name not in usual | fields.keys()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Settings:
+    """What `configure` was given; None is what the configuration says."""
+
+    level: str | int | None = None
+    stream: TextIO | None = None
+    format: str | None = None
+    datefmt: str | None = None
+    json: bool = False
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Headrace's handler. Without a stream it follows ``sys.stderr``, which tests and notebooks replace."""
+
+    def __init__(self, stream: TextIO | None, *, attached_itself: bool) -> None:
+        super().__init__(stream)
+        self._follows_stderr = stream is None
+        self._attached_itself = attached_itself
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._attached_itself and any(handler is not self for handler in logging.root.handlers):
+            return
+        if self._follows_stderr:
+            self.stream = sys.stderr
+        super().emit(record)
+
+
+def _attach(settings: _Settings, *, attached_itself: bool = False) -> None:
+    from headrace import config  # noqa: PLC0415 - read when logging starts, not when it is imported
+
+    current = config.current()
+    section = current["logging"]
+    source = f"logging.level in {current.sources()['logging.level']}"
+    if settings.level is None:
+        level = _level_number(section["level"], source)
+    else:
+        level = _level_number(settings.level, "The level")
+    handler = _Handler(settings.stream, attached_itself=attached_itself)
+    handler.addFilter(RunContextFilter())
+    handler.setFormatter(_formatter(settings, section))
+    _detach()
+    for name in sorted({ROOT, *section["extra_loggers"]}, key=lambda name: (name != "root", name)):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        if not _reaches_handler(logger):
+            logger.addHandler(handler)
+
+
+def _detach() -> None:
+    known = [logging.root, *logging.root.manager.loggerDict.values()]
+    for logger in known:
+        if isinstance(logger, Logger):
+            for handler in [handler for handler in logger.handlers if isinstance(handler, _Handler)]:
+                logger.removeHandler(handler)
+                handler.close()
+
+
+def _reaches_handler(logger: Logger) -> bool:
+    """Tell whether the handler of a logger further up gets the lines already."""
+    node: Logger | None = logger
+    while node is not None:
+        if any(isinstance(handler, _Handler) for handler in node.handlers):
+            return True
+        node = node.parent if node.propagate else None
+    return False
+
+
+def _level_number(level: str | int, what: str) -> int:
+    names = logging.getLevelNamesMapping()
+    if isinstance(level, int):
+        return level
+    if level.isdecimal():
+        return int(level)
+    number = names.get(level.upper())
+    if number is None:
+        raise ConfigError(f"{what} is {level!r}; expected a logging level.", hint=nearest(level.upper(), names))
+    return number
+
+
+def _formatter(settings: _Settings, section: Any) -> logging.Formatter:
+    """Return the formatter, tried on a record: a wrong format would otherwise cost a traceback at every line."""
+    if settings.json:
+        return JsonFormatter()
+    line = section["format"] if settings.format is None else settings.format
+    sample = logging.getLogRecordFactory()(ROOT, logging.INFO, "", 0, "", (), None)
+    RunContextFilter(lambda _: None).filter(sample)
+    try:
+        formatter = logging.Formatter(line, section["datefmt"] if settings.datefmt is None else settings.datefmt)
+        formatter.format(sample)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The log format {line!r} cannot be used: {error}.",
+            hint='Write it with %-style attributes of log records, such as "%(levelname)s %(message)s".',
+        ) from error
+    return formatter
+
+
+LONGEST_PARTIAL_LINE: Final = 65_536
+
+
+class _LineLogger:
+    """Sends complete lines to a logger. Several threads may write, when they share a copied context."""
+
+    def __init__(self, logger: Logger, level: int) -> None:
+        self.closed = False
+        self._logger = logger
+        self._level = level
+        self._parts: list[str] = []
+        self._length = 0
+        self._lock = Lock()
+
+    def write(self, text: str) -> None:
+        for line in self._complete(text):
+            self._log(line)
+
+    def close(self) -> None:
+        """Send what was written since the last line ended."""
+        with self._lock:
+            self.closed = True
+            rest = "".join(self._parts)
+        if rest:
+            self._log(rest)
+
+    def _complete(self, text: str) -> Iterable[str]:
+        """Add ``text``; take out the lines that are complete, or too long to be kept waiting."""
+        if not isinstance(cast("object", text), str):
+            raise TypeError(f"write() takes a string, not {type(text).__name__}.")
+        with self._lock:
+            self._parts.append(text)
+            self._length += len(text)
+            if "\n" not in text and self._length < LONGEST_PARTIAL_LINE:
+                return ()
+            *lines, rest = "".join(self._parts).split("\n")
+            if len(rest) >= LONGEST_PARTIAL_LINE:
+                lines, rest = [*lines, rest], ""
+            self._parts, self._length = [rest], len(rest)
+            return lines
+
+    def _log(self, line: str) -> None:
+        # A handler that writes to sys.stdout must not get its own line back.
+        token = _capturing.set(None)
+        try:
+            self._logger.log(self._level, "%s", line.removesuffix("\r"), stacklevel=4)  # the frame of the print
+        finally:
+            _capturing.reset(token)
+
+
+_capturing: ContextVar[_LineLogger | None] = ContextVar("headrace_capturing_stdout", default=None)
+_routing = Lock()
+
+
+class _Router:
+    """Stands in for ``sys.stdout`` while anybody captures; everything that is not captured goes to ``original``."""
+
+    def __init__(self, original: TextIO | None) -> None:
+        self.original = original
+        self.users = 0
+
+    def write(self, text: str) -> int:
+        lines = _capturing.get()
+        if lines is not None and not lines.closed:
+            lines.write(text)
+        elif self.original is not None:  # None where a process has no standard output
+            self.original.write(text)
+        return len(text)
+
+    def writelines(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.write(text)
+
+    def flush(self) -> None:
+        if self.original is not None:
+            self.original.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
+@contextmanager
+def capture_stdout(logger: Logger, level: int = logging.INFO) -> Iterator[None]:
+    """Send each line printed inside the block to ``logger``; a last line without an end follows when it ends.
+
+    Only what this thread and asyncio task print, and what runs in a copy of their context, is captured: other threads
+    print as before. While any block is open ``sys.stdout`` is a stand-in; the last one to end puts the original back.
+    What is written to ``sys.stdout.buffer``, to the file descriptor or by another process is not captured.
+    """
+    lines = _LineLogger(logger, level)
+    router = _enter_router()
+    token = _capturing.set(lines)
+    try:
+        yield
+    finally:
+        _capturing.reset(token)
+        _leave_router(router)
+        lines.close()
+
+
+def _enter_router() -> _Router:
+    with _routing:
+        router = cast("object", sys.stdout)
+        if not isinstance(router, _Router):
+            router = _Router(sys.stdout)
+            sys.stdout = cast("TextIO", router)
+        router.users += 1
+        return router
+
+
+def _leave_router(router: _Router) -> None:
+    """Put the original back, unless somebody replaced ``sys.stdout`` on top: then the router stays, and passes on."""
+    with _routing:
+        router.users -= 1
+        if router.users == 0 and cast("object", sys.stdout) is router:
+            sys.stdout = cast("TextIO", router.original)

@@ -1,0 +1,96 @@
+"""Parameters: the values a flow is given when it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from headrace.exceptions import MissingParameterError, ParameterTypeError, TaskDefinitionError
+from headrace.tasks import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from typing_extensions import Self
+
+    from headrace.flows import Flow
+
+__all__ = ["NO_DEFAULT", "Parameter"]
+
+
+class _NoDefault:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<no default>"
+
+
+NO_DEFAULT: Final = _NoDefault()
+
+
+class Parameter(Task):
+    """A value that ``flow.run(name=...)`` or ``headrace run -p name=...`` provides.
+
+    Args:
+        name: unique within a flow; also the slug.
+        default: what it is when nobody says; without one the parameter is required. None is a default like any other.
+        required: True makes it required although there is a default.
+        type: what a text from the command line is read as; by default the type of the default value.
+        tags: as for any task.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        default: Any = NO_DEFAULT,
+        required: bool | None = None,
+        tags: Iterable[str] | None = None,
+        type: Any = None,  # noqa: A002 - what a user would call it
+    ) -> None:
+        if not isinstance(name, str) or not name:
+            raise TaskDefinitionError(f"A parameter needs a name, and got {name!r}.")
+        self.default = default
+        self.required = default is NO_DEFAULT if required is None else required
+        self.type = type
+        super().__init__(name, slug=name, tags=tags)
+
+    def __repr__(self) -> str:
+        return f"<Parameter: {self.name}>"
+
+    def __call__(self, flow: Flow | None = None) -> Self:  # type: ignore[override]
+        """Add this parameter, not a copy, to the flow."""
+        self._find_flow(flow).add_task(self)
+        return self
+
+    def copy(self, name: str, **task_args: Any) -> Self:  # type: ignore[override]
+        """Return a copy under another name."""
+        return super().copy(name=name, slug=name, **task_args)
+
+    def run(self) -> Any:
+        """Return the value the run was given, or the default."""
+        from headrace.run_context import context  # noqa: PLC0415 - only for a parameter that is run by hand
+
+        return self.resolve(context.get("parameters") or {})
+
+    def resolve(self, parameters: Mapping[str, Any]) -> Any:
+        """Return the value of this parameter among ``parameters``; raise MissingParameterError."""
+        if self.name in parameters:
+            return parameters[self.name]
+        if self.required:
+            raise MissingParameterError("the flow", [self.name])
+        return self.default
+
+    def parse(self, text: str) -> Any:
+        """Return ``text``, as typed on a command line, as a value; raise ParameterTypeError if it is not one."""
+        from headrace.coercion import describe_type, from_text  # noqa: PLC0415 - only the command line needs it
+
+        try:
+            return from_text(text, self.value_type)
+        except ValueError as error:
+            raise ParameterTypeError(self.name, text, describe_type(self.value_type)) from error
+
+    @property
+    def value_type(self) -> Any:
+        """The declared type, or that of the default, or Any."""
+        if self.type is not None:
+            return self.type
+        return Any if self.default is NO_DEFAULT or self.default is None else self.default.__class__

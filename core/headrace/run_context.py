@@ -1,0 +1,179 @@
+"""What surrounds the code that runs now: the flow being built, or the task run in progress.
+
+`context` is read like a dictionary or by attribute: ``context.logger``, ``context.get("map_index")``. What it shows is
+local to the current thread and asyncio task, and is only worked out when it is read.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from headrace.flows import Flow
+    from headrace.tasks import Task
+
+__all__ = ["Build", "Context", "Frame", "ValuesFrame", "building", "context", "current_frame", "tags"]
+
+MISSING: Final = object()
+
+
+class Frame(Protocol):
+    """One layer of the context; ``lookup`` returns `MISSING` for a key it does not have."""
+
+    @property
+    def parent(self) -> Frame | None: ...
+
+    def lookup(self, key: str) -> Any: ...
+
+    def keys(self) -> set[str]: ...
+
+
+class ValuesFrame:
+    """A layer of plain values."""
+
+    __slots__ = ("parent", "values")
+
+    def __init__(self, values: Mapping[str, Any], parent: Frame | None = None) -> None:
+        self.values = values
+        self.parent = parent
+
+    def lookup(self, key: str) -> Any:
+        return self.values.get(key, MISSING)
+
+    def keys(self) -> set[str]:
+        return set(self.values)
+
+
+current_frame: ContextVar[Frame | None] = ContextVar("headrace_frame", default=None)
+
+
+class Block(Protocol):
+    """A ``with`` block inside a flow that wants to know the tasks made in it."""
+
+    def add_task(self, task: Task, flow: Flow) -> None: ...
+
+
+class Build:
+    """What a flow under construction gives to the tasks made in it."""
+
+    __slots__ = ("block", "flow", "tags")
+
+    def __init__(self, flow: Flow | None, tags: frozenset[str] = frozenset(), block: Block | None = None) -> None:
+        self.flow = flow
+        self.tags = tags
+        self.block = block
+
+
+_NO_BUILD: Final = Build(None)
+building: ContextVar[Build] = ContextVar("headrace_building", default=_NO_BUILD)
+
+
+@contextmanager
+def tags(*names: str) -> Iterator[None]:
+    """Give every task that is made, copied or bound inside the block these tags; nested uses add up."""
+    outer = building.get()
+    token = building.set(Build(outer.flow, outer.tags | set(names), outer.block))
+    try:
+        yield
+    finally:
+        building.reset(token)
+
+
+class Context:
+    """The mapping behind ``headrace.context``.
+
+    A missing attribute raises AttributeError and a missing item KeyError; ``get`` returns the default.
+    """
+
+    __slots__ = ()
+
+    def _lookup(self, key: str) -> Any:
+        frame = current_frame.get()
+        while frame is not None:
+            value = frame.lookup(key)
+            if value is not MISSING:
+                return value
+            frame = frame.parent
+        derive = _DERIVED.get(key)
+        return _configured(key) if derive is None else derive()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of ``key``, or ``default`` if there is none."""
+        value = self._lookup(key)
+        return default if value is MISSING else value
+
+    def __getattr__(self, key: str) -> Any:
+        if key.startswith("__"):
+            raise AttributeError(key)
+        value = self._lookup(key)
+        if value is MISSING:
+            raise AttributeError(f"headrace.context has no {key!r} here; it has {', '.join(sorted(self.keys()))}.")
+        return value
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._lookup(key)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def __contains__(self, key: str) -> bool:
+        return self._lookup(key) is not MISSING
+
+    def keys(self) -> set[str]:
+        """Return the names that have a value here."""
+        names = {key for key, derive in _DERIVED.items() if derive() is not MISSING}
+        frame = current_frame.get()
+        while frame is not None:
+            names |= {key for key in frame.keys() if frame.lookup(key) is not MISSING}  # noqa: SIM118 - not a mapping
+            frame = frame.parent
+        return names
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that has a value here, as a new dictionary."""
+        return {key: self._lookup(key) for key in sorted(self.keys())}
+
+    @contextmanager
+    def __call__(self, **values: Any) -> Iterator[Context]:
+        """Set ``values`` inside the block, for this thread and asyncio task."""
+        token = current_frame.set(ValuesFrame(values, current_frame.get()))
+        try:
+            yield self
+        finally:
+            current_frame.reset(token)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("headrace.context cannot be pickled; pickle context.to_dict() instead.")
+
+
+def _build_flow() -> Any:
+    return building.get().flow or MISSING
+
+
+def _build_tags() -> Any:
+    return set(building.get().tags) or MISSING
+
+
+def _logger() -> Any:
+    from headrace.log import get_logger  # noqa: PLC0415 - a run that logs nothing does not pay for logging
+
+    return get_logger(context.get("task_full_name") or context.get("flow_name"))
+
+
+def _config() -> Any:
+    from headrace import config  # noqa: PLC0415 - read when first asked for
+
+    return config.current()
+
+
+def _configured(key: str) -> Any:
+    section = _config().get("context", {})
+    return section[key] if key in section else MISSING
+
+
+_DERIVED: Final = {"config": _config, "flow": _build_flow, "logger": _logger, "tags": _build_tags}
+
+context: Final = Context()

@@ -1,0 +1,190 @@
+"""Checks what a task's constructor is given, so that a mistake is raised where it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from headrace import config
+from headrace.exceptions import DefinitionTypeError, TaskDefinitionError
+from headrace.triggers import all_successful
+
+if TYPE_CHECKING:
+    import inspect
+
+    from headrace.retries import RetryDelay
+    from headrace.states import State
+    from headrace.tasks import Task
+    from headrace.triggers import Trigger
+
+__all__ = ["TaskOptions"]
+
+
+class TaskOptions:
+    """Checks the options of one task; each method takes what was given and returns what to keep."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _wrong_type(self, option: str, value: object, expected: str) -> DefinitionTypeError:
+        return DefinitionTypeError(f"`{option}` of task {self._name!r} must be {expected}, and is {value!r}.")
+
+    def tags(self, tags: Iterable[str] | None) -> set[str]:
+        """Refuse a bare string, which would become a tag per letter."""
+        if isinstance(tags, str):
+            raise self._wrong_type("tags", tags, "a list of strings")
+        return set(tags or ())
+
+    def retries(
+        self,
+        max_retries: int | None,
+        retry_delay: RetryDelay | None,
+        retry_on: type[Exception] | Iterable[type[Exception]] | None,
+    ) -> tuple[int, RetryDelay | None, frozenset[type[Exception]] | None]:
+        """Fill in the configured defaults; refuse a delay or a filter for retries that will never happen."""
+        defaults = config.current()["tasks"]["defaults"]
+        count = defaults["max_retries"] if max_retries is None else max_retries
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise self._wrong_type("max_retries", count, "a whole number")
+        if count < 0:
+            raise TaskDefinitionError(f"`max_retries` of task {self._name!r} is {count}; it cannot be negative.")
+        if count and retry_delay is None:
+            retry_delay = defaults["retry_delay"] or None
+        if count and retry_delay is None:
+            raise TaskDefinitionError(
+                f"Task {self._name!r} has max_retries={count} and no `retry_delay`.",
+                hint="Say how long to wait: `retry_delay=0` for not at all.",
+            )
+        if not count and retry_delay is not None:
+            raise TaskDefinitionError(f"Task {self._name!r} has a `retry_delay` and no retries.", hint="Set `max_retries`.")
+        if not count and retry_on is not None:
+            raise TaskDefinitionError(f"Task {self._name!r} has `retry_on` and no retries.", hint="Set `max_retries`.")
+        return count, self._retry_delay(retry_delay), self._retry_on(retry_on)
+
+    def _retry_delay(self, delay: RetryDelay | None) -> RetryDelay | None:
+        if isinstance(delay, bool) or not (
+            delay is None or isinstance(delay, int | float | timedelta | list | tuple) or callable(delay)
+        ):
+            raise self._wrong_type("retry_delay", delay, "a timedelta, seconds, a list of those, or a callable")
+        if isinstance(delay, list | tuple):
+            if not delay:
+                raise TaskDefinitionError(f"`retry_delay` of task {self._name!r} is an empty list.")
+            return [self._one_delay(d) for d in delay]
+        return self._one_delay(delay) if isinstance(delay, int | float | timedelta) else delay
+
+    def _one_delay(self, delay: object) -> timedelta:
+        if isinstance(delay, int | float) and not isinstance(delay, bool):
+            delay = timedelta(seconds=delay)
+        if not isinstance(delay, timedelta):
+            raise self._wrong_type("retry_delay", delay, "a timedelta or seconds")
+        if delay < timedelta(0):
+            raise TaskDefinitionError(f"`retry_delay` of task {self._name!r} is negative: {delay}.")
+        return delay
+
+    def _retry_on(
+        self, classes: type[Exception] | Iterable[type[Exception]] | None
+    ) -> frozenset[type[Exception]] | None:
+        if classes is None:
+            return None
+        found = list(classes) if isinstance(classes, Iterable) else [classes]
+        for cls in found:
+            if not (isinstance(cls, type) and issubclass(cls, Exception)):
+                raise self._wrong_type("retry_on", cls, "an exception class or a list of them")
+        return frozenset(found)
+
+    def timeout(self, timeout: float | timedelta | None) -> float | None:
+        """Return seconds, or None for no limit."""
+        if timeout is None:
+            timeout = config.current()["tasks"]["defaults"].get("timeout") or None
+        if isinstance(timeout, timedelta):
+            timeout = timeout.total_seconds()
+        if timeout is None:
+            return None
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise self._wrong_type("timeout", timeout, "seconds or a timedelta")
+        if timeout <= 0:
+            raise TaskDefinitionError(f"`timeout` of task {self._name!r} is {timeout}; it must be positive.")
+        return float(timeout)
+
+    def trigger(self, trigger: Trigger | None) -> Trigger:
+        """Return the default trigger for None."""
+        if trigger is not None and not callable(trigger):
+            raise self._wrong_type("trigger", trigger, "callable")
+        return trigger or all_successful
+
+    def state_handlers(
+        self,
+        handlers: Sequence[Callable[..., State | None]] | None,
+        on_failure: Callable[[Task, State], object] | None,
+    ) -> list[Callable[..., State | None]]:
+        """Return the handlers with ``on_failure`` as the last of them."""
+        return check_state_handlers(f"task {self._name!r}", handlers, on_failure)
+
+    def nout(self, nout: int | None, signature: inspect.Signature) -> int | None:
+        """Return ``nout``, or the length of an annotated tuple."""
+        if nout is not None:
+            if isinstance(nout, bool) or not isinstance(nout, int) or nout < 0:
+                raise self._wrong_type("nout", nout, "a whole number that is not negative")
+            return nout
+        return _tuple_length(signature.return_annotation)
+
+
+def check_state_handlers(
+    owner: str,
+    handlers: Sequence[Callable[..., Any]] | None,
+    on_failure: Callable[..., object] | None,
+) -> list[Callable[..., Any]]:
+    """Return the handlers of a task or flow with ``on_failure`` as the last of them; raise DefinitionTypeError."""
+    if handlers is not None and (callable(handlers) or not isinstance(handlers, Sequence)):
+        raise DefinitionTypeError(f"`state_handlers` of {owner} must be a list of functions, and is {handlers!r}.")
+    found = list(handlers or ())
+    if on_failure is not None:
+        found.append(_FailureHandler(on_failure))
+    for handler in found:
+        if not callable(handler):
+            raise DefinitionTypeError(f"A state handler of {owner} is {handler!r}, which cannot be called.")
+    return found
+
+
+class _FailureHandler:
+    """Calls ``function(task_or_flow, state)`` when the new state is a failed one."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def __call__(self, tracked: object, _old: State, new: State) -> None:
+        if new.is_failed():
+            self._function(tracked, new)
+
+
+def _tuple_length(annotation: object) -> int | None:
+    """Return how many values an annotation such as ``tuple[int, str]`` promises; None if it does not say."""
+    if isinstance(annotation, str):
+        return _textual_tuple_length(annotation)
+    if get_origin(annotation) is not tuple:
+        return None
+    members = get_args(annotation)
+    return None if Ellipsis in members else len(members)
+
+
+def _textual_tuple_length(annotation: str) -> int | None:
+    """Read an annotation that ``from __future__ import annotations`` left as text."""
+    if not annotation.lower().startswith(("tuple[", "typing.tuple[")):
+        return None
+    import ast  # noqa: PLC0415 - only for tasks that return an annotated tuple
+
+    try:
+        subscript = ast.parse(annotation, mode="eval").body
+    except SyntaxError:
+        return None
+    members = subscript.slice if isinstance(subscript, ast.Subscript) else None
+    if not isinstance(members, ast.Tuple):
+        return None if members is None else 1
+    if any(isinstance(m, ast.Constant) and m.value is ... for m in members.elts):
+        return None
+    return len(members.elts)

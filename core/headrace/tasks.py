@@ -1,0 +1,344 @@
+"""Tasks: the units of work that flows are made of."""
+
+from __future__ import annotations
+
+import functools
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from headrace.edges import EdgeAnnotation
+from headrace.exceptions import DefinitionTypeError, NoActiveFlowError
+from headrace.operators import OperatorsMixin
+from headrace.run_context import building
+from headrace.signatures import RunSignature
+from headrace.task_options import TaskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
+
+    from typing_extensions import Self
+
+    from headrace.flows import Flow
+    from headrace.log import Logger
+    from headrace.retries import RetryDelay
+    from headrace.states import State
+    from headrace.triggers import Trigger
+
+__all__ = ["FunctionTask", "Task", "defaults_from_attrs", "task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(OperatorsMixin):
+    """One unit of work. Subclass it and write ``run``, or decorate a function with `task`.
+
+    Called inside a flow, a task adds a copy of itself to the flow and returns the copy, which stands for the result.
+
+    Args:
+        name: what reports call it; by default the class's name.
+        slug: an identifier of its own within a flow; by default made from the name.
+        tags: words to select and limit tasks by.
+        max_retries: how many times a failed run is tried again.
+        retry_delay: how long to wait before the next attempt: a timedelta or seconds, a list of those for the first,
+            second... retry (the last repeats), or a callable that gets the number of the retry, from 1, and returns one.
+        retry_on: the exception class or classes that are worth another attempt; by default all.
+        timeout: seconds, whole or not, or a timedelta, after which a run counts as TimedOut.
+        trigger: decides from the upstream states whether the task runs; by default all must be successful.
+        skip_on_upstream_skip: skip this task if an upstream task was skipped, whatever the trigger says.
+        checkpoint: whether results go to the run's result store, if it has one; False opts out.
+        state_handlers: functions ``(task, old_state, new_state) -> State | None`` called in the driving thread at each
+            change of state; a returned state takes the new one's place.
+        on_failure: a function ``(task, state) -> None`` called when a run fails.
+        log_stdout: send what ``run`` prints to the task's logger.
+        task_run_name: a text with ``{placeholders}`` for parameters, context and arguments, or a callable that takes
+            them as keyword arguments; becomes ``context.task_run_name``.
+        nout: how many values ``run`` returns, so that the task can be unpacked inside a flow.
+
+    Raises:
+        TaskDefinitionError: a ValueError; arguments contradict each other or ``run`` has an impossible signature.
+        DefinitionTypeError: a TypeError; an argument has the wrong type.
+    """
+
+    _signature_of_run: RunSignature | None = None
+    auto_generated: bool = False
+    # Sets up or cleans up for other tasks, so it has no say in whether a run was successful.
+    housekeeping: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "run" in cls.__dict__:
+            # Looked up on an instance-less function, so `self` is its first parameter.
+            cls._signature_of_run = _signature_without_self(cls)
+
+    def __init__(  # noqa: PLR0913 - the signature users of the classic engine know
+        self,
+        name: str | None = None,
+        slug: str | None = None,
+        tags: Iterable[str] | None = None,
+        max_retries: int | None = None,
+        retry_delay: RetryDelay | None = None,
+        retry_on: type[Exception] | Iterable[type[Exception]] | None = None,
+        timeout: float | timedelta | None = None,
+        trigger: Trigger | None = None,
+        skip_on_upstream_skip: bool = True,
+        checkpoint: bool | None = None,
+        state_handlers: Sequence[Callable[..., State | None]] | None = None,
+        on_failure: Callable[[Task, State], object] | None = None,
+        log_stdout: bool = False,
+        task_run_name: str | Callable[..., str] | None = None,
+        nout: int | None = None,
+    ) -> None:
+        self.name = name or type(self).__name__
+        self.slug = slug
+        options = TaskOptions(self.name)
+        self.tags = options.tags(tags) | building.get().tags
+        self.max_retries, self.retry_delay, self.retry_on = options.retries(max_retries, retry_delay, retry_on)
+        self.timeout = options.timeout(timeout)
+        self.trigger = options.trigger(trigger)
+        self.skip_on_upstream_skip = skip_on_upstream_skip
+        self.checkpoint = checkpoint
+        self.state_handlers = options.state_handlers(state_handlers, on_failure)
+        self.log_stdout = log_stdout
+        self.task_run_name = task_run_name
+        self.nout = options.nout(nout, self.signature_of_run.signature)
+
+    if TYPE_CHECKING:
+        # Subclasses take the arguments they need, which a method here would forbid them.
+        run: Callable[..., Any]
+    else:
+
+        def run(self):
+            """Do the work; calling it directly bypasses the engine. Subclasses take the arguments they need."""
+            return
+
+    @property
+    def signature_of_run(self) -> RunSignature:
+        """The checked signature of ``run``."""
+        if self._signature_of_run is None:
+            self._signature_of_run = RunSignature(f"Task {self.name!r}", self.run)
+        return self._signature_of_run
+
+    @property
+    def logger(self) -> Logger:
+        """The logger named after this task."""
+        from headrace.log import get_logger  # noqa: PLC0415 - a run that logs nothing does not pay for logging
+
+        return get_logger(self.name)
+
+    def __repr__(self) -> str:
+        return f"<Task: {self.name}>"
+
+    # -- composing flows -----------------------------------------------------------------------------------------
+
+    def copy(self, **task_args: Any) -> Self:
+        """Return a shallow copy with some attributes replaced; tags add up.
+
+        Raises AttributeError for a name that is not an attribute of the task.
+        """
+        new = self._clone()
+        for key, value in task_args.items():
+            if not hasattr(new, key):
+                raise AttributeError(f"Task {self.name!r} has no attribute {key!r}, so a copy cannot set it.")
+            setattr(new, key, value)
+        if "tags" in task_args or building.get().tags:
+            new.tags = self.tags | set(task_args.get("tags") or ()) | building.get().tags
+        if self.slug and "slug" not in task_args:
+            new.slug = f"{self.slug}-copy"
+        return new
+
+    def _clone(self) -> Self:
+        # copy.copy() does the same through __reduce_ex__ at ten times the price.
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        return new
+
+    def __call__(
+        self,
+        *args: Any,
+        mapped: bool = False,
+        task_args: Mapping[str, Any] | None = None,
+        upstream_tasks: Iterable[object] | None = None,
+        flow: Flow | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Add a copy of this task to the flow, connected to its arguments, and return the copy.
+
+        Args:
+            args, kwargs: arguments of ``run``: tasks, plain values, or collections that hold tasks.
+            mapped: run once for each element of the arguments (as `map` does).
+            task_args: attributes of the copy to replace, such as ``{"name": "load"}``.
+            upstream_tasks: tasks to run before this one without taking their results.
+            flow: the flow to add to; by default the one whose ``with`` block is open.
+        """
+        flow = self._find_flow(flow)
+        new = self.copy(**task_args) if task_args or self.slug or building.get().tags else self._clone()
+        return new._bind(args, kwargs, flow, mapped, upstream_tasks)
+
+    def bind(
+        self,
+        *args: Any,
+        mapped: bool = False,
+        upstream_tasks: Iterable[object] | None = None,
+        flow: Flow | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Add this very task, not a copy, to the flow and connect it to its arguments; return it."""
+        self.tags = self.tags | building.get().tags
+        return self._bind(args, kwargs, self._find_flow(flow), mapped, upstream_tasks)
+
+    def map(
+        self,
+        *args: Any,
+        upstream_tasks: Iterable[object] | None = None,
+        flow: Flow | None = None,
+        task_args: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Add a copy that runs once for each element of its arguments; wrap an argument in `unmapped` to pass it whole.
+
+        Raises DefinitionTypeError for a positional argument that can never be iterated over.
+        """
+        for value in args:
+            if not (isinstance(value, Task | EdgeAnnotation) or hasattr(value, "__iter__")):
+                raise DefinitionTypeError(
+                    f"Task {self.name!r} cannot be mapped over {value!r}, which is not iterable.",
+                    hint="Wrap it in `unmapped(...)` to give it whole to every child.",
+                )
+        flow = self._find_flow(flow)
+        new = self.copy(**{"nout": None, **(task_args or {})})
+        return new._bind(args, kwargs, flow, True, upstream_tasks)
+
+    def _find_flow(self, flow: Flow | None) -> Flow:
+        flow = flow or building.get().flow
+        if flow is None:
+            raise NoActiveFlowError(self.name)
+        return flow
+
+    def _bind(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        flow: Flow,
+        mapped: bool,
+        upstream_tasks: Iterable[object] | None,
+    ) -> Self:
+        arguments = self.signature_of_run.bind(self.name, args, kwargs)
+        flow._bind(self, arguments, upstream_tasks, mapped)
+        return self
+
+    def set_dependencies(
+        self,
+        flow: Flow | None = None,
+        upstream_tasks: Iterable[object] | None = None,
+        downstream_tasks: Iterable[object] | None = None,
+        keyword_tasks: Mapping[str, object] | None = None,
+        mapped: bool = False,
+        validate: bool | None = None,
+    ) -> Self:
+        """Connect this task in a flow without copying it; see `Flow.set_dependencies`."""
+        self._find_flow(flow).set_dependencies(
+            self, upstream_tasks, downstream_tasks, keyword_tasks, mapped=mapped, validate=validate
+        )
+        return self
+
+    def set_upstream(
+        self, task: object, flow: Flow | None = None, key: str | None = None, mapped: bool = False
+    ) -> Self:
+        """Run after ``task``, taking its result as argument ``key`` if one is named."""
+        if key is None:
+            return self.set_dependencies(flow, upstream_tasks=[task], mapped=mapped)
+        return self.set_dependencies(flow, keyword_tasks={key: task}, mapped=mapped)
+
+    def set_downstream(self, task: Task, flow: Flow | None = None, key: str | None = None, mapped: bool = False) -> Self:
+        """Run before ``task``, giving it the result as argument ``key`` if one is named."""
+        task.set_upstream(self, self._find_flow(flow), key, mapped)
+        return self
+
+    def pipe(self, target: Any, /, **kwargs: Any) -> Any:
+        """Call ``target`` with this task as its first argument, so that calls read in order."""
+        return target(self, **kwargs)
+
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """Return the arguments of ``run``: ``{name: {"type", "default", "required"}}``."""
+        empty = self.signature_of_run.signature.empty
+        return {
+            name: {
+                "type": object if parameter.annotation is empty else parameter.annotation,
+                "default": None if parameter.default is empty else parameter.default,
+                "required": parameter.default is empty and parameter.kind is not parameter.VAR_KEYWORD,
+            }
+            for name, parameter in self.signature_of_run.signature.parameters.items()
+        }
+
+    def outputs(self) -> Any:
+        """Return the annotation of what ``run`` returns; ``Any`` if it has none."""
+        signature = self.signature_of_run.signature
+        return Any if signature.return_annotation is signature.empty else signature.return_annotation
+
+    def __iter__(self) -> Iterator[Task]:
+        if self.nout is None:
+            raise DefinitionTypeError(
+                f"Task {self.name!r} cannot be unpacked: how many values it returns is not known.",
+                hint="Set `nout=`, or annotate the return as `tuple[int, str]`.",
+            )
+        return (self[i] for i in range(self.nout))
+
+
+class FunctionTask(Task, Generic[P, R]):
+    """A task made from a function; ``run`` is that very function."""
+
+    run: Callable[P, R]
+
+    def __init__(self, fn: Callable[P, R], name: str | None = None, **task_args: Any) -> None:
+        if not callable(fn):
+            raise DefinitionTypeError(f"A task is made from a function, and got {fn!r}.")
+        name = name or getattr(fn, "__name__", type(self).__name__)
+        self._signature_of_run = RunSignature(f"Task {name!r}", fn)
+        self.run = fn
+        super().__init__(name, **task_args)
+        functools.update_wrapper(self, fn, updated=())
+        self.__signature__ = self._signature_of_run.signature
+
+
+@overload
+def task(fn: Callable[P, R], /) -> FunctionTask[P, R]: ...
+@overload
+def task(**task_args: Any) -> Callable[[Callable[P, R]], FunctionTask[P, R]]: ...
+def task(fn: Callable[..., Any] | None = None, /, **task_args: Any) -> Any:
+    """Make a task from a function: ``@task``, or ``@task(max_retries=3, retry_delay=10)`` with `Task`'s arguments."""
+    if fn is None:
+        return functools.partial(_make_task, task_args)
+    return FunctionTask(fn, **task_args)
+
+
+def _make_task(task_args: Mapping[str, Any], fn: Callable[P, R]) -> FunctionTask[P, R]:
+    return FunctionTask(fn, **task_args)
+
+
+def defaults_from_attrs(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Let ``run`` take arguments that were not given from the attributes of the same names.
+
+    An argument given as None stays None.
+    """
+
+    def decorate(run: Callable[..., R]) -> Callable[..., R]:
+        order = list(signature(run).parameters)[1:]
+
+        @functools.wraps(run)
+        def filled(self: object, *args: Any, **kwargs: Any) -> R:
+            given = {*order[: len(args)], *kwargs}
+            missing = {name: getattr(self, name) for name in names if name not in given}
+            return run(self, *args, **kwargs, **missing)
+
+        return filled
+
+    return decorate
+
+
+def _signature_without_self(cls: type[Task]) -> RunSignature:
+    run = cls.__dict__["run"]
+    if isinstance(run, staticmethod):
+        return RunSignature(f"{cls.__name__}.run", run.__func__)
+    return RunSignature(f"{cls.__name__}.run", functools.partial(getattr(run, "__func__", run), None))
