@@ -225,11 +225,12 @@ class PluginLoadError(PluginError, ImportError):
     """A plugin that was asked for by name could not be imported, registered or constructed."""
 
     def __init__(self, kind: str, name: str, distribution: str, reason: str, *, hint: str | None = None) -> None:
-        self.kind, self.name, self.distribution = kind, name, distribution
         super().__init__(
             f"The {kind} {name!r} of {distribution} could not be loaded: {reason}.",
             hint=hint or "Run `headrace plugins doctor` to see more.",
         )
+        # ImportError has a `name` of its own, which its constructor sets to None.
+        self.kind, self.name, self.distribution = kind, name, distribution
 
 
 class PluginConflictError(PluginError, LookupError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.exceptions import CycleError, DuplicateKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, KeysView
+    from collections.abc import Collection, Iterable, Iterator, KeysView
 
     import networkx
 
@@ -71,13 +71,13 @@ class TaskGraph:
             raise DuplicateKeyError(f"{flow_name}/{edge.downstream_task.name}", str(edge.key))
         return known
 
-    def edges_to(self, task: Task) -> list[Edge]:
-        """Return the edges that end at ``task``."""
-        return list(self._upstream[task].values())
+    def edges_to(self, task: Task) -> Collection[Edge]:
+        """Return the edges that end at ``task``; a live view."""
+        return self._upstream[task].values()
 
-    def edges_from(self, task: Task) -> list[Edge]:
-        """Return the edges that begin at ``task``."""
-        return list(self._downstream[task])
+    def edges_from(self, task: Task) -> Collection[Edge]:
+        """Return the edges that begin at ``task``; a live view."""
+        return self._downstream[task]
 
     def bound_keys(self, task: Task) -> set[str]:
         """Return the arguments of ``task`` that an edge provides."""
@@ -85,7 +85,7 @@ class TaskGraph:
 
     def remove(self, task: Task) -> list[Edge]:
         """Remove ``task`` and return the edges that went with it."""
-        gone = self.edges_to(task) + self.edges_from(task)
+        gone = [*self.edges_to(task), *self.edges_from(task)]
         for edge in gone:
             if edge.upstream_task is not task:
                 self._downstream[edge.upstream_task].remove(edge)
@@ -100,10 +100,13 @@ class TaskGraph:
 
         Takes O(n + e) if tasks were added in such an order already, else O((n + e) log n). Raises CycleError.
         """
-        position = {task: i for i, task in enumerate(self._upstream)}
-        if all(position[e.upstream_task] < i for i, es in enumerate(self._upstream.values()) for e in es.values()):
-            return list(position)
-        return self._kahn(position, flow_name)
+        position: dict[Task, int] = {}
+        for task, edges in self._upstream.items():
+            for edge in edges.values():
+                if edge.upstream_task not in position:
+                    return self._kahn({task: i for i, task in enumerate(self._upstream)}, flow_name)
+            position[task] = len(position)
+        return list(position)
 
     def _kahn(self, position: dict[Task, int], flow_name: str) -> list[Task]:
         tasks = list(position)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeAlias
@@ -36,6 +35,8 @@ def exponential_backoff(
     ``jitter`` is the largest share, 0 to 1, that chance adds or takes away, so that tasks which failed together do not
     come back together.
     """
+    import random  # noqa: PLC0415 - most processes never back off
+
     first, most = delay_seconds(base, 1), delay_seconds(maximum, 1)
 
     def delay(retry: int) -> float:

@@ -49,8 +49,9 @@ class Engine:
 
         self.config = config if config is not None else configuration.current()
         self.clock = clock or SystemClock()
-        policy = PluginPolicy.from_config(self.config["plugins"], os.environ, no_plugins=no_plugins)
-        self.registry: Registry = Registry(policy=policy, plugins=plugins)
+        section = self.config["plugins"]
+        policy = PluginPolicy.from_config(section, os.environ, no_plugins=no_plugins, strict=strict)
+        self.registry: Registry = Registry(policy=policy, plugins=[*plugins, *section["modules"]])
         self.observers: Observers = Observers(self.registry, strict=strict)
         self._depth = 0
 

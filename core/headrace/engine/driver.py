@@ -171,10 +171,11 @@ class Driver:
                 self._interrupts.raised_by_a_task()
                 self._cancel()
             return state
-        self._transitions.report_failure(run, state)
         retrying = None if self._give_up_at is not None else retry_state(run, state, self._clock.now())
         if retrying is None:
+            self._transitions.report_failure(run, state)
             return state
+        self._transitions.report_retry(run, state, retrying)
         run.state = state
         if self._transitions.concern(run):
             return self._count_attempt(run, self._transitions.enter(run, retrying))

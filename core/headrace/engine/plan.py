@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from headrace.engine.garbage import collector_paused
+from headrace.parameters import Parameter
 from headrace.triggers import all_successful
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headrace.edges import Edge
     from headrace.flows import Flow
     from headrace.tasks import Task
 
 __all__ = ["Node", "Plan", "make_plan"]
+
+# Shared by all nodes that have none; never changed.
+_NOBODY: Final[list[int]] = []
+_NOTHING: Final[Mapping[int, int]] = {}
 
 
 class Node:
@@ -41,76 +50,87 @@ class Node:
         "task",
     )
 
-    def __init__(
-        self,
-        index: int,
-        task: Task,
-        slug: str,
-        edges: tuple[Edge, ...],
-        sources: tuple[int, ...],
-        constants: dict[str, Any] | None,
-    ) -> None:
+    def __init__(self, index: int, task: Task, slug: str, constants: dict[str, Any] | None) -> None:
         self.index = index
         self.task = task
         self.slug = slug
-        self.edges = edges
-        self.sources = sources
         self.constants = constants
-        # Pairs (argument, source): what to gather for a task that is not mapped.
-        self.inputs = tuple([(e.key, s) for e, s in zip(edges, sources, strict=True) if e.key])
-        self.mapped = any([e.mapped and e.key for e in edges])
-        self.flattens = any([e.flattened for e in edges])
         self.default_trigger = task.trigger is all_successful
         # What stands for running a task whose value is known without an executor.
         self.resolve = getattr(task, "resolve", None)
-        self.downstream: list[int] = []
-        self.followers: list[int] = []
-        self.gatherers: list[int] = []
-        # The sources, by edge, whose children this mapped node's children follow one by one.
-        self.pairwise: dict[int, int] = {}
+        self.mapped = False
+        self.flattens = False
         self.reader_count = 0
+        # Most nodes have few edges, and many have none: what is empty is shared.
+        self.edges: Sequence[Edge] = ()
+        self.sources: Sequence[int] = ()
+        # Pairs (argument, source): what to gather for a task that is not mapped.
+        self.inputs: Sequence[tuple[str, int]] = ()
+        self.downstream: list[int] = _NOBODY
+        self.followers: list[int] = _NOBODY
+        self.gatherers: list[int] = _NOBODY
+        # The sources, by edge, whose children this mapped node's children follow one by one.
+        self.pairwise: Mapping[int, int] = _NOTHING
 
 
 class Plan:
     """Immutable; shared by all runs of the flow until the flow changes."""
 
-    __slots__ = ("index", "nodes", "reference")
+    __slots__ = ("index", "nodes", "parameters", "reference")
 
     def __init__(self, nodes: list[Node], index: dict[Task, int], reference: list[int]) -> None:
         self.nodes = nodes
         self.index = index
         self.reference = reference
+        self.parameters = [node.task for node in nodes if isinstance(node.task, Parameter)]
 
 
 def make_plan(flow: Flow) -> Plan:
     """Return the plan of ``flow``, in time linear in its tasks and edges; raise CycleError."""
+    with collector_paused():
+        return _plan_of(flow)
+
+
+def _plan_of(flow: Flow) -> Plan:
     order = flow.graph.sorted(flow.name)
     index = {task: i for i, task in enumerate(order)}
     slugs, constants, edges_to = flow.slugs, flow.constants, flow.graph.edges_to
     nodes: list[Node] = []
     for i, task in enumerate(order):
-        edges = tuple(edges_to(task))
-        sources = tuple([index[edge.upstream_task] for edge in edges])
-        node = Node(i, task, slugs[task], edges, sources, constants.get(task))
+        node = Node(i, task, slugs[task], constants.get(task))
         nodes.append(node)
+        edges = edges_to(task)
         if edges:
-            _connect(node, nodes)
+            _connect(node, tuple(edges), index, nodes)
     reference = sorted(index[task] for task in flow.reference_tasks())
     return Plan(nodes, index, reference)
 
 
-def _connect(node: Node, nodes: list[Node]) -> None:
-    """Tell the sources of ``node``, all planned before it, who reads them."""
-    if not node.mapped:
+def _connect(node: Node, edges: tuple[Edge, ...], index: dict[Task, int], nodes: list[Node]) -> None:
+    """Tell ``node`` where its edges come from, and their sources, all planned before it, who reads them."""
+    node.edges = edges
+    node.sources = sources = [index[edge.upstream_task] for edge in edges]
+    node.inputs = [(edge.key, source) for edge, source in zip(edges, sources, strict=True) if edge.key]
+    for edge, source in zip(edges, sources, strict=True):
         # An upstream task that carries no data makes a map only if it is one.
-        node.mapped = any([e.mapped and nodes[s].mapped for e, s in zip(node.edges, node.sources, strict=True)])
-    for k, (edge, source) in enumerate(zip(node.edges, node.sources, strict=True)):
+        if edge.mapped and (edge.key or nodes[source].mapped):
+            node.mapped = True
+        if edge.flattened:
+            node.flattens = True
+    for k, source in enumerate(sources):
         upstream = nodes[source]
         upstream.reader_count += 1
-        if edge.mapped and upstream.mapped and edge.flattened:
-            upstream.gatherers.append(node.index)
-        elif edge.mapped and upstream.mapped:
-            upstream.followers.append(node.index)
-            node.pairwise[k] = source
-        else:
+        if upstream.mapped and edges[k].mapped:
+            _connect_maps(node, upstream, k, flattened=edges[k].flattened)
+        elif upstream.downstream:
             upstream.downstream.append(node.index)
+        else:
+            upstream.downstream = [node.index]
+
+
+def _connect_maps(node: Node, upstream: Node, k: int, *, flattened: bool) -> None:
+    if flattened:
+        upstream.gatherers = [*upstream.gatherers, node.index]
+    else:
+        upstream.followers = [*upstream.followers, node.index]
+        node.pairwise = {**node.pairwise, k: upstream.index}

@@ -14,7 +14,6 @@ from headrace.engine.scheduler import Scheduler
 from headrace.engine.transitions import Transitions, Watcher
 from headrace.engine.values import ValueKeeper
 from headrace.exceptions import DefinitionTypeError, MissingParameterError, UnknownParameterError
-from headrace.parameters import NO_DEFAULT
 from headrace.run_context import ValuesFrame, current_frame
 from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.engine.plan import Plan
     from headrace.engine.values import KeepResults
     from headrace.flows import Flow
+    from headrace.parameters import Parameter
     from headrace.plugins import FlowRunInfo
     from headrace.results import ResultKeeper
     from headrace.tasks import Task
@@ -63,9 +63,9 @@ def run_flow(
     **kwargs: Any,
 ) -> State:
     """Run ``flow``; see `Flow.run`."""
-    options = _split(flow, parameters, kwargs)
     plan = flow.plan()
-    values = _parameter_values(flow, parameters)
+    options = _split(flow.name, plan.parameters, parameters, kwargs)
+    values = _parameter_values(flow.name, plan.parameters, parameters)
     if engine is None:
         from headrace.engine import Engine  # noqa: PLC0415 - it imports this module's neighbours
 
@@ -74,25 +74,27 @@ def run_flow(
         return _Run(flow, plan, values, engine, options).run(executor)
 
 
-def _split(flow: Flow, parameters: dict[str, Any], kwargs: dict[str, Any]) -> RunOptions:
+def _split(
+    flow_name: str, known: Sequence[Parameter], parameters: dict[str, Any], kwargs: dict[str, Any]
+) -> RunOptions:
     """Move parameters given by keyword into ``parameters`` and return the other keywords as options."""
-    names = {parameter.name for parameter in flow.parameters()}
-    known = {f.name for f in fields(RunOptions)}
-    for key in [key for key in kwargs if key in names]:
+    names = {parameter.name for parameter in known}
+    options = {f.name for f in fields(RunOptions)}
+    for key in names.intersection(kwargs):
         parameters[key] = kwargs.pop(key)
-    for key in (*kwargs, *parameters):
-        if key not in (known if key in kwargs else names):
-            raise UnknownParameterError(flow.name, key, names | known if key in kwargs else names)
+    for key in kwargs.keys() - options:
+        raise UnknownParameterError(flow_name, key, names | options)
+    for key in parameters.keys() - names:
+        raise UnknownParameterError(flow_name, key, names)
     return RunOptions(**kwargs)
 
 
-def _parameter_values(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a value for each parameter, in the order they were added."""
-    parameters = [task for task in flow.tasks if task in flow.parameters()] if flow.parameters() else []
-    missing = [p.name for p in parameters if p.required and p.name not in given]  # type: ignore[attr-defined]
+def _parameter_values(flow_name: str, known: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value for each parameter, in plan order."""
+    missing = [parameter.name for parameter in known if parameter.required and parameter.name not in given]
     if missing:
-        raise MissingParameterError(flow.name, missing)
-    return {p.name: given.get(p.name, None if p.default is NO_DEFAULT else p.default) for p in parameters}  # type: ignore[attr-defined]
+        raise MissingParameterError(flow_name, missing)
+    return {parameter.name: parameter.resolve(given) for parameter in known}
 
 
 def new_run_id() -> str:

@@ -14,6 +14,7 @@ from collections import deque
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+from headrace.engine.garbage import collector_paused
 from headrace.engine.gate import judge, judge_mapped
 from headrace.engine.task_runs import MappedRun, TaskRun
 from headrace.states import Cancelled, Mapped, Pending, State
@@ -35,9 +36,10 @@ class Scheduler:
         self.plan = plan
         self.parameters = parameters or {}
         pending = Pending()
-        self.runs: list[TaskRun] = [
-            MappedRun(node, pending) if node.mapped else TaskRun(node, pending) for node in plan.nodes
-        ]
+        with collector_paused():
+            self.runs: list[TaskRun] = [
+                MappedRun(node, pending) if node.mapped else TaskRun(node, pending) for node in plan.nodes
+            ]
         self.unfinished = len(self.runs)
         # States whose result nobody is going to read any more; the driver takes them from here.
         self.consumed: list[State] = []

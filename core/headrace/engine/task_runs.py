@@ -55,6 +55,11 @@ class TaskRun:
         self.resumed = False
         self.loop: Looped | None = None
 
+    @property
+    def name(self) -> str:
+        """The task's name, with the map index of a child in brackets."""
+        return self.node.task.name if self.map_index < 0 else f"{self.node.task.name}[{self.map_index}]"
+
     def bring(self, state: State) -> None:
         """Start from ``state`` instead of Pending."""
         self.state = state

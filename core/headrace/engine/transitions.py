@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.exceptions import StateHandlerError
+from headrace.exceptions import HeadraceError, StateHandlerError
 from headrace.signals import Signal
 from headrace.states import Failed, State
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from headrace.engine.task_runs import TaskRun
     from headrace.flows import Flow
+    from headrace.log import Logger
     from headrace.plugins import FlowRunInfo, TaskRunInfo
 
 __all__ = ["Transitions", "Watcher", "call_handlers"]
@@ -73,13 +74,20 @@ class Transitions:
         return new
 
     def report_failure(self, run: TaskRun, state: State) -> None:
-        """Log that a task failed, with the traceback of its error."""
-        from headrace.log import get_logger  # noqa: PLC0415 - a run in which nothing fails does not pay for logging
-
+        """Log that a task failed; with a traceback, unless the error is one of headrace's own, which says enough."""
         error = state._result if isinstance(state._result, BaseException) else None
-        index = "" if run.map_index < 0 else f"[{run.map_index}]"
-        name = f"{run.node.task.name}{index}"
-        get_logger(name).error("Task %r failed: %s", name, state.message, exc_info=error)
+        detail = None if isinstance(error, HeadraceError) else error
+        _logger_of(run).error("Task %r failed: %s", run.name, state.message, exc_info=detail)
+
+    def report_retry(self, run: TaskRun, state: State, retrying: State) -> None:
+        """Log that an attempt failed and what comes next."""
+        _logger_of(run).warning("Task %r failed: %s %s", run.name, state.message, retrying.message)
+
+
+def _logger_of(run: TaskRun) -> Logger:
+    from headrace.log import get_logger  # noqa: PLC0415 - a run in which nothing fails does not pay for logging
+
+    return get_logger(run.name)
 
 
 def call_handlers(

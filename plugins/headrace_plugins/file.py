@@ -1,0 +1,126 @@
+"""The result store ``file:``: a folder of this machine, ``file:results`` or ``file:///srv/results``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from headrace.abc import ResultStore
+from headrace.exceptions import ResultError, ResultLocationError, ResultNotFoundError
+from headrace.plugins import ResultStoreSpec, hookimpl
+from headrace_plugins._locations import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FileStore"]
+
+
+class FileStore(ResultStore):
+    """Keeps each result in a file below one folder, which is made when the first one is written.
+
+    A write goes to a temporary name in the same folder, is flushed to the disk and renamed; then the folder is
+    flushed. After a crash or a power cut there is the old file or the new one, never half of one.
+    """
+
+    def __init__(self, url: str = "file:.headrace/results") -> None:
+        self.root = _root(url)
+
+    def write(self, location: str, data: bytes) -> None:
+        """Store ``data``; raise ResultError naming the path if the disk refuses, leaving no partial file behind."""
+        path = self._path(location)
+        with _explained("written", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._write_atomically(path, data)
+
+    def _write_atomically(self, path: Path, data: bytes) -> None:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        _flush_folder(path.parent)
+
+    def read(self, location: str) -> bytes:
+        """Return the bytes at ``location``."""
+        path = self._path(location)
+        try:
+            with _explained("read", path):
+                return path.read_bytes()
+        except ResultError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise ResultNotFoundError(f"There is no result at {path}.") from error.__cause__
+            raise
+
+    def exists(self, location: str) -> bool:
+        """Tell whether there is a file at ``location``."""
+        return self._path(location).is_file()
+
+    def delete(self, location: str) -> None:
+        """Remove the file at ``location``."""
+        path = self._path(location)
+        with _explained("removed", path):
+            path.unlink(missing_ok=True)
+
+    def _path(self, location: str) -> Path:
+        path = self.root.joinpath(*checked(location).parts)
+        # A link inside the folder may point out of it.
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise ResultLocationError(f"{location!r} leads out of {self.root}.", hint="Remove the symbolic link.")
+        return path
+
+
+def _root(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"}:
+        raise ResultLocationError(
+            f"{url!r} names the machine {parts.netloc!r}; a file store lies on this one.",
+            hint="Write `file:folder` for a relative path, `file:///folder` for an absolute one.",
+        )
+    if not parts.path:
+        raise ResultLocationError(f"{url!r} names no folder.", hint="Write `file:folder` or `file:///folder`.")
+    return Path(unquote(parts.path)).expanduser()
+
+
+def _flush_folder(folder: Path) -> None:
+    # Where folders cannot be opened, as on Windows, renaming is all one can do.
+    with contextlib.suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained(done: str, path: Path) -> Iterator[None]:
+    """Turn what the operating system says into an error that names the path and the next step."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(
+            f"The result at {path} cannot be {done}: {error.strerror or error}.",
+            hint="Check the free space and the permissions of the folder.",
+        ) from error
+
+
+@hookimpl
+def headrace_result_stores() -> list[ResultStoreSpec]:
+    """Offer the store."""
+    return [
+        ResultStoreSpec(
+            name="file",
+            factory="headrace_plugins.file:FileStore",
+            summary="Results as files in a folder of this machine.",
+        )
+    ]
