@@ -87,10 +87,10 @@ def _member(text: str, kind: type[Enum]) -> Enum:
 
 
 def _from_json(text: str, kind: type, element_types: tuple[Any, ...]) -> Any:
-    value = json.loads(text)
+    value: Any = json.loads(text)
     if not isinstance(value, dict if kind is dict else list):
         raise ValueError(text)  # noqa: TRY004 - one kind of error for every text that does not fit
-    if kind is dict:
+    if isinstance(value, dict):
         value_type = element_types[1] if element_types else Any
         return {key: _element(item, value_type) for key, item in value.items()}
     element_type = element_types[0] if element_types else Any

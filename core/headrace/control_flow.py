@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextvars import Token
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from headrace.flows import Flow
 
@@ -101,7 +100,7 @@ def ifelse(condition: Task, true_task: Task | None, false_task: Task | None, map
 
 def merge(*tasks: object, flow: Flow | None = None, mapped: bool = False, **task_args: Any) -> Task:
     """Join branches of which at most one ran: the result of the first that returned something other than None."""
-    arguments = {f"task_{i}": task for i, task in enumerate(tasks, start=1)}
+    arguments: dict[str, Any] = {f"task_{i}": task for i, task in enumerate(tasks, start=1)}
     return Merge(**task_args).bind(**arguments, flow=flow, mapped=mapped)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from headrace.edges import Edge, EdgeAnnotation
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
     from contextvars import Token
     from types import TracebackType
+    from typing import Self
 
     import networkx
-    from typing_extensions import Self
 
     from headrace.abc import Executor
     from headrace.engine import Engine
@@ -51,7 +52,7 @@ class Flow:
             final state of a run.
     """
 
-    def __init__(  # noqa: PLR0913 - the signature users of the classic engine know
+    def __init__(
         self,
         name: str,
         *,
@@ -136,7 +137,9 @@ class Flow:
         if task in self.graph:
             return task
         if not isinstance(task, Task):
-            raise DefinitionTypeError(f"Flow {self.name!r} takes tasks, and got {task!r}.", hint="Decorate it with @task.")
+            raise DefinitionTypeError(
+                f"Flow {self.name!r} takes tasks, and got {task!r}.", hint="Decorate it with @task."
+            )
         self.slugs[task] = self._new_slug(task)
         self.graph.add(task)
         block = building.get().block
@@ -280,11 +283,14 @@ class Flow:
 
     def chain(self, *tasks: Task, validate: bool | None = None) -> list[Edge]:
         """Let each of ``tasks`` run after the one before it; return the edges."""
-        pairs = zip(tasks, tasks[1:], strict=False)
-        return [self.add_edge(before, after, validate=validate) for before, after in pairs]
+        return [self.add_edge(before, after, validate=validate) for before, after in pairwise(tasks)]
 
     def update(
-        self, flow: Flow, merge_parameters: bool = False, validate: bool | None = None, merge_reference_tasks: bool = False
+        self,
+        flow: Flow,
+        merge_parameters: bool = False,
+        validate: bool | None = None,
+        merge_reference_tasks: bool = False,
     ) -> None:
         """Add the tasks and edges of ``flow``.
 
@@ -314,8 +320,9 @@ class Flow:
         self._taken_slugs.discard(self.slugs.pop(old))
         self.add_task(task)
         for edge in edges:
-            ends = (task if end is old else end for end in (edge.upstream_task, edge.downstream_task))
-            self.graph.connect(Edge(*ends, edge.key, edge.mapped, edge.flattened), self.name)
+            upstream = task if edge.upstream_task is old else edge.upstream_task
+            downstream = task if edge.downstream_task is old else edge.downstream_task
+            self.graph.connect(Edge(upstream, downstream, edge.key, edge.mapped, edge.flattened), self.name)
         if constants:
             self.constants.setdefault(task, {}).update(constants)
         self._reference_tasks = {task if t is old else t: None for t in self._reference_tasks}
@@ -343,7 +350,9 @@ class Flow:
     def _require(self, *tasks: Task) -> None:
         for task in tasks:
             if task not in self.graph:
-                raise FlowDefinitionError(f"{task!r} is not in flow {self.name!r}.", hint="Add it with `flow.add_task`.")
+                raise FlowDefinitionError(
+                    f"{task!r} is not in flow {self.name!r}.", hint="Add it with `flow.add_task`."
+                )
 
     def edges_to(self, task: Task) -> set[Edge]:
         """Return the edges that end at ``task``."""
@@ -423,8 +432,7 @@ class Flow:
         return {
             task
             for task in self.graph
-            if not task.housekeeping
-            and all(edge.downstream_task.housekeeping for edge in self.graph.edges_from(task))
+            if not task.housekeeping and all(edge.downstream_task.housekeeping for edge in self.graph.edges_from(task))
         } or self.terminal_tasks()
 
     def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
@@ -438,7 +446,7 @@ class Flow:
         """Raise CycleError if tasks depend on each other in a circle."""
         self.graph.sorted(self.name)
 
-    def to_networkx(self) -> networkx.MultiDiGraph:
+    def to_networkx(self) -> networkx.MultiDiGraph[Task]:
         """Return the tasks and edges as a graph for networkx."""
         return self.graph.to_networkx()
 
@@ -492,4 +500,3 @@ class Flow:
         from headrace.visualize import draw_flow  # noqa: PLC0415 - running a flow needs no pictures
 
         return draw_flow(self, flow_state, filename=filename, format=format)
-

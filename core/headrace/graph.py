@@ -149,11 +149,11 @@ class TaskGraph:
                     stack.append(edge.downstream_task)
         return found
 
-    def to_networkx(self) -> networkx.MultiDiGraph:
+    def to_networkx(self) -> networkx.MultiDiGraph[Task]:
         """Return a copy for networkx: tasks are nodes, edges carry ``key``, ``mapped`` and ``flattened``."""
         import networkx  # noqa: PLC0415 - it takes longer to import than most flows to run
 
-        graph = networkx.MultiDiGraph()
+        graph: networkx.MultiDiGraph[Task] = networkx.MultiDiGraph()
         graph.add_nodes_from(self._upstream)
         for edge in self.edges:
             graph.add_edge(

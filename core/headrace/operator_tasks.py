@@ -175,5 +175,3 @@ class GetAttr(Task):
             if default is NO_DEFAULT:
                 raise
             return default
-
-

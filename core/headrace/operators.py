@@ -64,7 +64,7 @@ class OperatorsMixin:
         return _make("Or").bind(self, other)
 
     def __or__(self: Any, other: object) -> Any:
-        """``a | b``: b runs after a; the expression stands for b."""
+        """Let ``other`` run after this task; ``a | b`` stands for b."""
         from headrace.values import as_task  # noqa: PLC0415 - see _make
 
         downstream = as_task(other)
@@ -82,5 +82,3 @@ class OperatorsMixin:
 
     # Python would drop the hash of a class that defines comparisons.
     __hash__ = object.__hash__
-
-

@@ -9,8 +9,7 @@ from headrace.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from typing_extensions import Self
+    from typing import Self
 
     from headrace.flows import Flow
 

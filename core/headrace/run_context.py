@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headrace.flows import Flow
     from headrace.tasks import Task
 
-__all__ = ["Build", "Context", "Frame", "ValuesFrame", "building", "context", "current_frame", "tags"]
+__all__ = ["Build", "Context", "Frame", "RunFrame", "ValuesFrame", "building", "context", "current_frame", "tags"]
 
 MISSING: Final = object()
 
@@ -46,6 +46,22 @@ class ValuesFrame:
 
     def keys(self) -> set[str]:
         return set(self.values)
+
+
+class RunFrame(ValuesFrame):
+    """The layer of a flow run. ``cancel_requested`` turns True when running tasks are asked to stop."""
+
+    __slots__ = ("cancel_requested",)
+
+    def __init__(self, values: Mapping[str, Any], parent: Frame | None = None) -> None:
+        super().__init__(values, parent)
+        self.cancel_requested = False
+
+    def lookup(self, key: str) -> Any:
+        return self.cancel_requested if key == "cancel_requested" else super().lookup(key)
+
+    def keys(self) -> set[str]:
+        return super().keys() | {"cancel_requested"}
 
 
 current_frame: ContextVar[Frame | None] = ContextVar("headrace_frame", default=None)
@@ -170,8 +186,7 @@ def _config() -> Any:
 
 
 def _configured(key: str) -> Any:
-    section = _config().get("context", {})
-    return section[key] if key in section else MISSING
+    return _config()["context"].get(key, MISSING)
 
 
 _DERIVED: Final = {"config": _config, "flow": _build_flow, "logger": _logger, "tags": _build_tags}

@@ -30,7 +30,7 @@ class Signal(BaseException):
 
     state: states.State
 
-    def __init__(self, message: str | None = None, *args: object, **kwargs: Any) -> None:
+    def __init__(self, message: str | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(message)
         self.state = self.state_class(message, *args, **kwargs)
 
@@ -40,7 +40,7 @@ class Signal(BaseException):
         return _rebuild, (type(self), self.args, self.state)
 
 
-class ENDRUN(Signal):  # noqa: N818 - the name users know
+class ENDRUN(Signal):
     """End the run at once in ``state``: no retry, no caching."""
 
     def __init__(self, state: states.State) -> None:
@@ -48,7 +48,7 @@ class ENDRUN(Signal):  # noqa: N818 - the name users know
         self.state = state
 
 
-class FAIL(Signal):  # noqa: N818
+class FAIL(Signal):
     """End as Failed; retries apply."""
 
     state_class = states.Failed
@@ -66,31 +66,31 @@ class VALIDATIONFAIL(FAIL):
     state_class = states.ValidationFailed
 
 
-class SUCCESS(Signal):  # noqa: N818
+class SUCCESS(Signal):
     """End as Success with ``result=``."""
 
     state_class = states.Success
 
 
-class SKIP(Signal):  # noqa: N818
+class SKIP(Signal):
     """End as Skipped; downstream tasks are skipped too unless they say ``skip_on_upstream_skip=False``."""
 
     state_class = states.Skipped
 
 
-class RETRY(Signal):  # noqa: N818
+class RETRY(Signal):
     """Run again, now or at ``start_time=``, whatever ``max_retries`` says."""
 
     state_class = states.Retrying
 
 
-class PAUSE(Signal):  # noqa: N818
+class PAUSE(Signal):
     """Wait for a person, or until ``start_time=``; then the whole task runs again."""
 
     state_class = states.Paused
 
 
-class LOOP(Signal):  # noqa: N818
+class LOOP(Signal):
     """Run again at once with ``context.task_loop_result`` set to ``result=``."""
 
     state_class = states.Looped

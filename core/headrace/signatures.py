@@ -22,7 +22,7 @@ class RunSignature:
     calling a task gives a meaning of its own, and for a function that has no readable signature.
     """
 
-    __slots__ = ("_positional", "_required", "signature", "takes_any", "known")
+    __slots__ = ("_positional", "_required", "known", "signature", "takes_any")
 
     def __init__(self, owner: str, function: Callable[..., object]) -> None:
         try:
@@ -89,4 +89,6 @@ class RunSignature:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             return DefinitionTypeError(f"{owner} was called with {error}.", hint=f"It takes {self.signature}.")
-        return DefinitionTypeError(f"{owner} cannot be called with these arguments.", hint=f"It takes {self.signature}.")
+        return DefinitionTypeError(
+            f"{owner} cannot be called with these arguments.", hint=f"It takes {self.signature}."
+        )

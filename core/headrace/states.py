@@ -245,7 +245,7 @@ class Scheduled(Pending):
 
     __slots__ = ("start_time",)
     color = "#ffab00"
-    _fields = ("start_time",)
+    _fields: ClassVar[tuple[str, ...]] = ("start_time",)
 
     def __init__(
         self,
@@ -291,7 +291,7 @@ class Retrying(Scheduled):
     color = "#f66a0a"
     _fields = ("start_time", "run_count")
 
-    def __init__(  # noqa: PLR0913 - the signature users of the classic engine know
+    def __init__(
         self,
         message: str | None = None,
         result: Any = None,
@@ -380,7 +380,7 @@ class Cached(Success):
     color = "#34d058"
     _fields = ("hashed_inputs", "cached_parameters", "cached_result_expiration")
 
-    def __init__(  # noqa: PLR0913 - the signature users of the classic engine know
+    def __init__(
         self,
         message: str | None = None,
         result: Any = None,
@@ -397,13 +397,13 @@ class Cached(Success):
 
 
 class Mapped(Success):
-    """Every mapped child has finished; ``map_states`` are the children's states, ``result`` the list of their results."""
+    """Every mapped child has finished; ``map_states`` are their states, ``result`` the list of their results."""
 
     __slots__ = ("map_states", "n_map_states")
     color = "#003ccb"
     _fields = ("map_states",)
 
-    def __init__(  # noqa: PLR0913 - the signature users of the classic engine know
+    def __init__(
         self,
         message: str | None = None,
         result: Any = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -28,15 +28,18 @@ class TaskOptions:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        if not isinstance(name, str):
+            raise self._wrong_type("name", name, "a text")
 
     def _wrong_type(self, option: str, value: object, expected: str) -> DefinitionTypeError:
         return DefinitionTypeError(f"`{option}` of task {self._name!r} must be {expected}, and is {value!r}.")
 
     def tags(self, tags: Iterable[str] | None) -> set[str]:
-        """Refuse a bare string, which would become a tag per letter."""
-        if isinstance(tags, str):
+        """Refuse a bare string, which would become a tag per letter, and tags that are no strings."""
+        found: set[object] = set() if tags is None or isinstance(tags, str) else set(tags)
+        if isinstance(tags, str) or not all(isinstance(tag, str) for tag in found):
             raise self._wrong_type("tags", tags, "a list of strings")
-        return set(tags or ())
+        return found  # type: ignore[return-value]
 
     def retries(
         self,
@@ -59,7 +62,9 @@ class TaskOptions:
                 hint="Say how long to wait: `retry_delay=0` for not at all.",
             )
         if not count and retry_delay is not None:
-            raise TaskDefinitionError(f"Task {self._name!r} has a `retry_delay` and no retries.", hint="Set `max_retries`.")
+            raise TaskDefinitionError(
+                f"Task {self._name!r} has a `retry_delay` and no retries.", hint="Set `max_retries`."
+            )
         if not count and retry_on is not None:
             raise TaskDefinitionError(f"Task {self._name!r} has `retry_on` and no retries.", hint="Set `max_retries`.")
         return count, self._retry_delay(retry_delay), self._retry_on(retry_on)
@@ -77,7 +82,10 @@ class TaskOptions:
 
     def _one_delay(self, delay: object) -> timedelta:
         if isinstance(delay, int | float) and not isinstance(delay, bool):
-            delay = timedelta(seconds=delay)
+            try:
+                delay = timedelta(seconds=delay)
+            except (OverflowError, ValueError) as error:
+                raise TaskDefinitionError(f"`retry_delay` of task {self._name!r} is {delay}: {error}.") from error
         if not isinstance(delay, timedelta):
             raise self._wrong_type("retry_delay", delay, "a timedelta or seconds")
         if delay < timedelta(0):
@@ -105,8 +113,8 @@ class TaskOptions:
             return None
         if isinstance(timeout, bool) or not isinstance(timeout, int | float):
             raise self._wrong_type("timeout", timeout, "seconds or a timedelta")
-        if timeout <= 0:
-            raise TaskDefinitionError(f"`timeout` of task {self._name!r} is {timeout}; it must be positive.")
+        if not 0 < timeout < float("inf"):
+            raise TaskDefinitionError(f"`timeout` of task {self._name!r} is {timeout}; it must be positive and finite.")
         return float(timeout)
 
     def trigger(self, trigger: Trigger | None) -> Trigger:
@@ -130,6 +138,21 @@ class TaskOptions:
                 raise self._wrong_type("nout", nout, "a whole number that is not negative")
             return nout
         return _tuple_length(signature.return_annotation)
+
+    def replaced(self, task: Task, changes: Mapping[str, Any]) -> None:
+        """Check what a copy changes as the constructor would; a copy without retries drops what was said about them."""
+        if "timeout" in changes:
+            task.timeout = self.timeout(task.timeout)
+        if "trigger" in changes:
+            task.trigger = self.trigger(task.trigger)
+        if "state_handlers" in changes:
+            task.state_handlers = self.state_handlers(task.state_handlers, None)
+        if changes.get("nout") is not None:
+            task.nout = self.nout(task.nout, task.signature_of_run.signature)
+        if not changes.keys().isdisjoint(("max_retries", "retry_delay", "retry_on")):
+            kept = changes if task.max_retries == 0 else vars(task)
+            delay, errors = kept.get("retry_delay"), kept.get("retry_on")
+            task.max_retries, task.retry_delay, task.retry_on = self.retries(task.max_retries, delay, errors)
 
 
 def check_state_handlers(

@@ -7,7 +7,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from headrace.edges import EdgeAnnotation
-from headrace.exceptions import DefinitionTypeError, NoActiveFlowError
+from headrace.exceptions import DefinitionTypeError, NoActiveFlowError, TaskDefinitionError
 from headrace.operators import OperatorsMixin
 from headrace.run_context import building
 from headrace.signatures import RunSignature
@@ -16,8 +16,7 @@ from headrace.task_options import TaskOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
-
-    from typing_extensions import Self
+    from typing import Self
 
     from headrace.flows import Flow
     from headrace.log import Logger
@@ -42,7 +41,7 @@ class Task(OperatorsMixin):
         tags: words to select and limit tasks by.
         max_retries: how many times a failed run is tried again.
         retry_delay: how long to wait before the next attempt: a timedelta or seconds, a list of those for the first,
-            second... retry (the last repeats), or a callable that gets the number of the retry, from 1, and returns one.
+            second... retry (the last repeats), or a callable that gets the retry's number, from 1, and returns one.
         retry_on: the exception class or classes that are worth another attempt; by default all.
         timeout: seconds, whole or not, or a timedelta, after which a run counts as TimedOut.
         trigger: decides from the upstream states whether the task runs; by default all must be successful.
@@ -62,17 +61,24 @@ class Task(OperatorsMixin):
     """
 
     _signature_of_run: RunSignature | None = None
+    name: str
+    slug: str | None
+    tags: set[str]
+    max_retries: int
+    timeout: float | None
+    nout: int | None
     auto_generated: bool = False
     # Sets up or cleans up for other tasks, so it has no say in whether a run was successful.
     housekeeping: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "run" in cls.__dict__:
-            # Looked up on an instance-less function, so `self` is its first parameter.
-            cls._signature_of_run = _signature_without_self(cls)
+        owner = next(base for base in cls.__mro__ if "run" in base.__dict__)
+        # A mixin that brings `run` along is no task, so nobody has read its signature yet.
+        if owner is cls or not issubclass(owner, Task):
+            cls._signature_of_run = _signature_without_self(f"{cls.__name__}.run", owner.__dict__["run"])
 
-    def __init__(  # noqa: PLR0913 - the signature users of the classic engine know
+    def __init__(
         self,
         name: str | None = None,
         slug: str | None = None,
@@ -109,7 +115,7 @@ class Task(OperatorsMixin):
         run: Callable[..., Any]
     else:
 
-        def run(self):
+        def run(self) -> None:
             """Do the work; calling it directly bypasses the engine. Subclasses take the arguments they need."""
             return
 
@@ -133,7 +139,7 @@ class Task(OperatorsMixin):
     # -- composing flows -----------------------------------------------------------------------------------------
 
     def copy(self, **task_args: Any) -> Self:
-        """Return a shallow copy with some attributes replaced; tags add up.
+        """Return a shallow copy with some attributes replaced, which are checked as in the constructor; tags add up.
 
         Raises AttributeError for a name that is not an attribute of the task.
         """
@@ -142,8 +148,11 @@ class Task(OperatorsMixin):
             if not hasattr(new, key):
                 raise AttributeError(f"Task {self.name!r} has no attribute {key!r}, so a copy cannot set it.")
             setattr(new, key, value)
-        if "tags" in task_args or building.get().tags:
-            new.tags = self.tags | set(task_args.get("tags") or ()) | building.get().tags
+        if task_args:
+            options = TaskOptions(new.name)
+            options.replaced(new, task_args)
+            new.tags = self.tags | options.tags(task_args.get("tags"))
+        new.tags = new.tags | building.get().tags
         if self.slug and "slug" not in task_args:
             new.slug = f"{self.slug}-copy"
         return new
@@ -173,7 +182,7 @@ class Task(OperatorsMixin):
             flow: the flow to add to; by default the one whose ``with`` block is open.
         """
         flow = self._find_flow(flow)
-        new = self.copy(**task_args) if task_args or self.slug or building.get().tags else self._clone()
+        new = self.copy(**(task_args or {})) if task_args or self.slug or building.get().tags else self._clone()
         return new._bind(args, kwargs, flow, mapped, upstream_tasks)
 
     def bind(
@@ -251,13 +260,17 @@ class Task(OperatorsMixin):
             return self.set_dependencies(flow, upstream_tasks=[task], mapped=mapped)
         return self.set_dependencies(flow, keyword_tasks={key: task}, mapped=mapped)
 
-    def set_downstream(self, task: Task, flow: Flow | None = None, key: str | None = None, mapped: bool = False) -> Self:
+    def set_downstream(
+        self, task: Task, flow: Flow | None = None, key: str | None = None, mapped: bool = False
+    ) -> Self:
         """Run before ``task``, giving it the result as argument ``key`` if one is named."""
         task.set_upstream(self, self._find_flow(flow), key, mapped)
         return self
 
     def pipe(self, target: Any, /, **kwargs: Any) -> Any:
         """Call ``target`` with this task as its first argument, so that calls read in order."""
+        if "self" in kwargs:
+            raise TaskDefinitionError("`pipe` cannot pass on an argument named 'self'.", hint="Rename it.")
         return target(self, **kwargs)
 
     def inputs(self) -> dict[str, dict[str, Any]]:
@@ -265,7 +278,7 @@ class Task(OperatorsMixin):
         empty = self.signature_of_run.signature.empty
         return {
             name: {
-                "type": object if parameter.annotation is empty else parameter.annotation,
+                "type": Any if parameter.annotation is empty else parameter.annotation,
                 "default": None if parameter.default is empty else parameter.default,
                 "required": parameter.default is empty and parameter.kind is not parameter.VAR_KEYWORD,
             }
@@ -337,8 +350,8 @@ def defaults_from_attrs(*names: str) -> Callable[[Callable[..., R]], Callable[..
     return decorate
 
 
-def _signature_without_self(cls: type[Task]) -> RunSignature:
-    run = cls.__dict__["run"]
+def _signature_without_self(name: str, run: Any) -> RunSignature:
+    # Looked up without an instance, so `self` is its first parameter, unless it is static.
     if isinstance(run, staticmethod):
-        return RunSignature(f"{cls.__name__}.run", run.__func__)
-    return RunSignature(f"{cls.__name__}.run", functools.partial(getattr(run, "__func__", run), None))
+        return RunSignature(name, run.__func__)
+    return RunSignature(name, functools.partial(getattr(run, "__func__", run), None))

@@ -7,13 +7,14 @@ counts with each of its children. Values that are not tasks have no vote.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headrace import signals
 from headrace.exceptions import TaskDefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from headrace.states import State
 
 __all__ = [

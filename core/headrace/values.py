@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.edges import EdgeAnnotation
 from headrace.exceptions import NoActiveFlowError, TaskDefinitionError
@@ -87,6 +87,7 @@ class Dict(Task):
         return dict(zip(keys, values, strict=True))
 
 
+_GATHERERS: Final[Mapping[type, type[Task]]] = {list: List, tuple: Tuple}
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 
 
@@ -123,5 +124,5 @@ def as_task(value: Any, flow: Flow | None = None) -> Task:
     if isinstance(value, dict):
         # Keys stay plain: a task as a key would have no value to hash yet.
         return Dict().bind(keys=list(value), values=list(value.values()), flow=flow)
-    kind = {list: List, tuple: Tuple}.get(type(value), Set)
-    return kind().bind(**{f"arg_{i}": item for i, item in enumerate(value, start=1)}, flow=flow)
+    gather: Task = _GATHERERS.get(type(value), Set)()
+    return gather.bind(**{f"arg_{i}": item for i, item in enumerate(value, start=1)}, flow=flow)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import functools
 import http.server
-import os
 import threading
 from pathlib import Path
 from string import Template
@@ -100,7 +99,7 @@ def check_command(path: Path, years: list[dict]) -> str:
     """Let awk add up the same years again from the file itself."""
     wanted = "|".join(str(year["year"]) for year in years)
     expected = f"{sum(year['days'] for year in years)} days, {sum(year['rain'] for year in years):.1f} mm"
-    script = f"/^({wanted})/ {{ days += 1; rain += $2 }} END {{ printf \"%d days, %.1f mm\", days, rain }}"
+    script = f'/^({wanted})/ {{ days += 1; rain += $2 }} END {{ printf "%d days, %.1f mm", days, rain }}'
     return (
         f"found=$(awk -F, '{script}' '{path}')\n"
         f'if [ "$found" = "{expected}" ]; then echo "$found"; else\n'
@@ -133,7 +132,7 @@ def write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -152,7 +151,8 @@ $rows
 """)
 REPORT_ROW = "| {year} | {days} | {rain:.0f} mm | {high:.1f} °C | {low:.1f} °C | {snow_days} | {wettest} |"
 
-PLOT = Template("""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 $width 300" font-family="sans-serif" font-size="11">
+PLOT = Template("""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 $width 300" font-family="sans-serif"
+ font-size="11">
 <title>Precipitation and temperature by month</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="48" y="20" font-size="15" font-weight="bold">Seattle by month</text>

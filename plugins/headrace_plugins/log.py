@@ -30,7 +30,7 @@ class LogNotifier(Notifier):
         options = dict(parse_qsl(urlsplit(url).query))
         unknown = options.keys() - {"level", "all"}
         if unknown:
-            name = sorted(unknown)[0]
+            name = min(unknown)
             raise PluginOptionError(f"Notifier 'log' has no option {name!r}.", hint=nearest(name, ["level", "all"]))
         level = options.get("level", "info").lower()
         if level not in _LEVELS:
@@ -53,8 +53,4 @@ class LogNotifier(Notifier):
 @hookimpl
 def headrace_notifiers() -> list[NotifierSpec]:
     """Offer the notifier."""
-    return [
-        NotifierSpec(
-            name="log", factory="headrace_plugins.log:LogNotifier", summary="State changes as log lines."
-        )
-    ]
+    return [NotifierSpec(name="log", factory="headrace_plugins.log:LogNotifier", summary="State changes as log lines.")]

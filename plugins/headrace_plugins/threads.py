@@ -64,7 +64,7 @@ class ThreadsExecutor(Executor):
 
     def withdraw(self) -> list[Work]:
         """Take back what no thread has begun."""
-        found = []
+        found: list[Work] = []
         while True:
             try:
                 item = self._queue.get_nowait()

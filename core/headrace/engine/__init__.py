@@ -13,8 +13,7 @@ from headrace.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from headrace.hooks.observers import Observers
     from headrace.hooks.registry import Registry

@@ -9,22 +9,21 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from headrace.abc import ExecutorContext
 from headrace.engine.interrupts import Interrupts
 from headrace.engine.retrying import retry_state
-from headrace.engine.scheduler import Scheduler
 from headrace.engine.worker import Outcome, Work
 from headrace.states import Cancelled, Cancelling, Retrying, Running, State
 
 if TYPE_CHECKING:
-    from headrace.abc import Executor
+    from headrace.abc import Executor, ExecutorContext
     from headrace.clock import Clock
     from headrace.engine.plan import Plan
+    from headrace.engine.scheduler import Scheduler
     from headrace.engine.task_runs import TaskRun
     from headrace.engine.transitions import Transitions
     from headrace.engine.values import ValueKeeper
     from headrace.results import ResultKeeper
-    from headrace.run_context import Frame
+    from headrace.run_context import RunFrame
 
 __all__ = ["Driver"]
 
@@ -36,14 +35,14 @@ class Driver:
     in memory; ``keeper`` writes results to a store, or is None.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a run meet here
+    def __init__(
         self,
         plan: Plan,
         scheduler: Scheduler,
         *,
         executor: Executor,
         clock: Clock,
-        frame: Frame,
+        frame: RunFrame,
         transitions: Transitions,
         values: ValueKeeper,
         keeper: ResultKeeper | None = None,
@@ -165,7 +164,7 @@ class Driver:
             run.loop = state  # type: ignore[assignment]
             return state
         if state.is_retrying():
-            return self._count_attempt(run, state)  # type: ignore[arg-type]
+            return self._count_attempt(run, state)
         if not state._failed:
             if isinstance(state._result, KeyboardInterrupt):
                 self._interrupts.raised_by_a_task()
@@ -204,6 +203,7 @@ class Driver:
         if self._give_up_at is not None:
             return
         self._give_up_at = self._clock.now() + self._cancel_grace
+        self._frame.cancel_requested = True
         self._scheduler.cancel(Cancelled("The run was cancelled before this task began."))
         for work in self._executor.withdraw():
             self._inbox.put(work.cancelled())

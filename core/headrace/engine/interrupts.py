@@ -15,8 +15,7 @@ from headrace.engine.worker import Work
 if TYPE_CHECKING:
     from queue import SimpleQueue
     from types import FrameType, TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Interrupts"]
 

@@ -13,10 +13,10 @@ from headrace.plugins import StateChange
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from headrace.abc import Notifier
+    from headrace.log import Logger
     from headrace.plugins import FlowRunInfo, TaskRunInfo
     from headrace.states import State
 
@@ -57,7 +57,9 @@ class NotificationThread:
         else:
             self._thread.join(self._patience)
         if self._thread.is_alive():
-            _logger().warning("Gave up sending after %g s; about %d messages are lost.", self._patience, self._queue.qsize())
+            _logger().warning(
+                "Gave up sending after %g s; about %d messages are lost.", self._patience, self._queue.qsize()
+            )
         if self._dropped:
             _logger().warning("Dropped %d messages: notifiers were slower than the run.", self._dropped)
         self._stack.close()
@@ -77,7 +79,7 @@ class NotificationThread:
                     self._queue.put_nowait((notifier, change))
             except Full:
                 self._dropped += 1
-            except Exception:  # a plugin's filter may raise anything, and must not end the run
+            except Exception:  # noqa: BLE001 - a plugin's filter may raise anything, and must not end the run
                 _logger().exception("Notifier %s could not say whether it wants a message", type(notifier).__name__)
 
     def _send_all(self) -> None:
@@ -85,9 +87,9 @@ class NotificationThread:
             notifier, change = item
             try:
                 notifier.notify(change)
-            except Exception:  # a plugin's notifier may raise anything, and must not end the run
+            except Exception:  # noqa: BLE001 - a plugin's notifier may raise anything, and must not end the run
                 _logger().exception("Notifier %s failed", type(notifier).__name__)
 
 
-def _logger():  # type: ignore[no-untyped-def]
+def _logger() -> Logger:
     return get_logger("notify")

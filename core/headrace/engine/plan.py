@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.engine.garbage import collector_paused
@@ -10,7 +9,7 @@ from headrace.parameters import Parameter
 from headrace.triggers import all_successful
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from headrace.edges import Edge
     from headrace.flows import Flow

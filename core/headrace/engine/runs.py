@@ -7,14 +7,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from headrace.abc import ExecutorContext
 from headrace.abc import Executor as ExecutorInterface
+from headrace.abc import ExecutorContext
 from headrace.engine.driver import Driver
 from headrace.engine.scheduler import Scheduler
 from headrace.engine.transitions import Transitions, Watcher
 from headrace.engine.values import ValueKeeper
 from headrace.exceptions import DefinitionTypeError, MissingParameterError, UnknownParameterError
-from headrace.run_context import ValuesFrame, current_frame
+from headrace.run_context import RunFrame, current_frame
 from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ def new_run_id() -> str:
     """Return a random UUID as text."""
     digits = os.urandom(16).hex()
     # Version 4, variant 1, as RFC 9562 lays them out; the uuid module takes longer to import than a small run.
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) % 4]}{digits[17:20]}-{digits[20:]}"
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) % 4]}{digits[17:20]}-{digits[20:]}"
+    )
 
 
 class _Run:
@@ -192,7 +194,7 @@ class _Run:
             task_count=len(self._plan.nodes),
         )
 
-    def _frame(self) -> ValuesFrame:
+    def _frame(self) -> RunFrame:
         values = {
             "flow_id": self._flow.name,
             "flow_name": self._flow.name,
@@ -201,7 +203,7 @@ class _Run:
             "parameters": self._values,
             **self._options.context,
         }
-        return ValuesFrame(values, current_frame.get())
+        return RunFrame(values, current_frame.get())
 
     def _brought_states(self) -> dict[int, State]:
         for task in self._options.task_states:

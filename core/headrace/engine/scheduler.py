@@ -30,7 +30,18 @@ __all__ = ["Scheduler"]
 class Scheduler:
     """Decides, for one run of one plan, which task run is next and what its upstream tasks mean for it."""
 
-    __slots__ = ("_cancelled", "_paused", "_ready", "_sequence", "_sleeping", "consumed", "parameters", "plan", "runs", "unfinished")
+    __slots__ = (
+        "_cancelled",
+        "_paused",
+        "_ready",
+        "_sequence",
+        "_sleeping",
+        "consumed",
+        "parameters",
+        "plan",
+        "runs",
+        "unfinished",
+    )
 
     def __init__(self, plan: Plan, parameters: Mapping[str, Any] | None = None) -> None:
         self.plan = plan
@@ -141,9 +152,8 @@ class Scheduler:
             return None
         if not run.expanded:
             verdict = self._cancelled or judge_mapped(run, self.runs)
-            if verdict._finished:
-                return run, verdict
-            self._expand(run)
+            if not verdict._finished:
+                self._expand(run)
             return run, verdict
         if self._cancelled is not None:
             self._ready.extend(run.abandon(self._cancelled))
@@ -230,7 +240,12 @@ class Scheduler:
         """Release one child's result early, if only children read it and all of those have finished."""
         node = source.node
         state = source.states[index]
-        if state is not None and not node.downstream and not node.gatherers and all(self._follower_done(f, index) for f in node.followers):
+        if (
+            state is not None
+            and not node.downstream
+            and not node.gatherers
+            and all(self._follower_done(f, index) for f in node.followers)
+        ):
             self.consumed.append(state)
 
     def _follower_done(self, follower: int, index: int) -> bool:

@@ -114,7 +114,17 @@ class MappedRun(TaskRun):
     A finished child leaves nothing but its state in ``states``; ``live`` holds the children in between.
     """
 
-    __slots__ = ("children_skipped", "children_unsuccessful", "cursor", "expanded", "feeds", "live", "pairs", "states", "unfinished")
+    __slots__ = (
+        "children_skipped",
+        "children_unsuccessful",
+        "cursor",
+        "expanded",
+        "feeds",
+        "live",
+        "pairs",
+        "states",
+        "unfinished",
+    )
 
     def __init__(self, node: Node, state: State) -> None:
         super().__init__(node, state)
@@ -154,7 +164,7 @@ class MappedRun(TaskRun):
             if k in self.node.pairwise and isinstance(upstream, MappedRun) and upstream.expanded:
                 self.pairs[k] = upstream
                 lengths[label] = upstream.length
-            elif upstream.state._successful:
+            elif upstream.state._successful and (edge.key or upstream.state.is_mapped()):
                 self.feeds[k] = self._feed(label, upstream, edge.flattened)
                 lengths[label] = len(self.feeds[k].values)
         return self._common_length(lengths)

@@ -22,8 +22,11 @@ __all__ = ["Transitions", "Watcher", "call_handlers"]
 class Watcher(Protocol):
     """Is told of every change of state; never raises."""
 
-    watches_tasks: bool
-    watches_flows: bool
+    @property
+    def watches_tasks(self) -> bool: ...
+
+    @property
+    def watches_flows(self) -> bool: ...
 
     def flow_state_changed(self, run: FlowRunInfo, old: State, new: State) -> None: ...
 

@@ -6,17 +6,20 @@ This module knows neither plugins nor the driver, so a worker process stays smal
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections import ChainMap
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from headrace.exceptions import TaskTimeoutError
-from headrace.run_context import MISSING, current_frame
+from headrace.run_context import MISSING, context, current_frame
 from headrace.signals import Signal
 from headrace.states import Cancelled, Crashed, Failed, State, Success, TimedOut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headrace.results import ResultKeeper
     from headrace.run_context import Frame
     from headrace.states import Looped
-    from headrace.results import ResultKeeper
     from headrace.tasks import Task
 
 __all__ = ["Outcome", "Work"]
@@ -43,7 +46,7 @@ class Work:
 
     __slots__ = ("arguments", "attempt", "keeper", "key", "loop", "map_index", "parent", "resumed", "slug", "task")
 
-    def __init__(  # noqa: PLR0913 - one record, filled in one place
+    def __init__(
         self,
         key: int,
         task: Task,
@@ -72,10 +75,8 @@ class Work:
         started = _now()
         try:
             task = self.task
-            if task.timeout is None and not task.log_stdout:
-                value = task.run(**self.arguments)
-            else:
-                value = self._run_guarded()
+            plain = task.timeout is None and not task.log_stdout
+            value = task.run(**self.arguments) if plain else self._run_guarded()
             state: State = Success(_SUCCEEDED, value)
             if self.keeper is not None:
                 state.location = self.keeper.keep(self, value)
@@ -135,17 +136,15 @@ class Work:
         template = self.task.task_run_name
         if template is None:
             return self.name
-        values: dict[str, Any] = {}
-        frame = self.parent
-        if frame is not None:
-            values |= frame.lookup("parameters") or {}
-            values |= {key: frame.lookup(key) for key in frame.keys()}  # noqa: SIM118 - a frame is not a mapping
-        values |= {key: self.lookup(key) for key in _LOOKUPS if key != "task_run_name"}
-        values |= self.arguments
-        return template(**values) if callable(template) else template.format(**values)
+        parameters = context.get("parameters") or {}
+        if callable(template):
+            own = {key: context.get(key) for key in _LOOKUPS if key != "task_run_name"}
+            return template(**{**parameters, **own, **self.arguments})
+        # The context looks like enough of a mapping for what a template does with one.
+        return template.format_map(ChainMap(self.arguments, cast("dict[str, Any]", context), parameters))
 
 
-_LOOKUPS = {
+_LOOKUPS: Final[Mapping[str, Callable[[Work], Any]]] = {
     "map_index": lambda work: None if work.map_index < 0 else work.map_index,
     "resume": lambda work: work.resumed,
     "task_full_name": lambda work: work.name,

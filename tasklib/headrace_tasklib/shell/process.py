@@ -15,6 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from headrace.exceptions import TaskRunError, TaskTimeoutError
+from headrace.run_context import context
+from headrace.signals import ENDRUN
+from headrace.states import Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,9 +140,11 @@ def _start(arguments: Sequence[str], environment: Mapping[str, str], folder: str
 
 
 def _polls(timeout: float | None) -> Iterator[float]:
-    """Yield how long to wait before looking around again, until the time is up."""
+    """Yield how long to wait before looking around again, until the time is up or the run is being cancelled."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
+        if context.get("cancel_requested"):
+            raise ENDRUN(Cancelled("The run was cancelled, and the command stopped."))
         yield min(_POLL_SECONDS, left)
     raise TaskTimeoutError(f"The command took longer than its task's timeout of {timeout:g} s, and was stopped.")
 
