@@ -29,7 +29,9 @@ class Clock(ABC):
 class SystemClock(Clock):
     """The machine's clock."""
 
-    now = staticmethod(time.time)
+    def now(self) -> float:
+        """Return the wall-clock time."""
+        return time.time()
 
     def wait(self, inbox: SimpleQueue[T], timeout: float) -> T | None:
         """Block on ``inbox``."""

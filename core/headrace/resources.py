@@ -47,6 +47,7 @@ class _CleanupTask(Task):
     """Calls ``cleanup`` with the resource."""
 
     housekeeping = True
+    cleans_up = True
 
     def run(self, manager: Any, resource: Any) -> None:
         manager.cleanup(resource)

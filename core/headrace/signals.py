@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from headrace import states
+from headrace.exceptions import DefinitionTypeError
 
 __all__ = [
     "ENDRUN",
@@ -44,6 +45,10 @@ class ENDRUN(Signal):
     """End the run at once in ``state``: no retry, no caching."""
 
     def __init__(self, state: states.State) -> None:
+        if not isinstance(state, states.Finished | states.Scheduled):
+            raise DefinitionTypeError(
+                f"ENDRUN takes a state to end in, and got {state!r}.", hint="Raise `ENDRUN(Failed('why'))`, for example."
+            )
         BaseException.__init__(self, state.message)
         self.state = state
 

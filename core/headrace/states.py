@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from typing import Self
 
 __all__ = [
     "Cached",
@@ -135,20 +136,32 @@ class State:
         return f'<{name}: "{self.message}">' if self.message else f"<{name}>"
 
     def __eq__(self, other: object) -> bool:
+        if not isinstance(other, State):
+            return NotImplemented
         if type(self) is not type(other):
-            return NotImplemented if not isinstance(other, State) else False
-        return self._result == other._result and all(getattr(self, f) == getattr(other, f) for f in self._fields)
+            return False
+        return all(_same(getattr(self, name), getattr(other, name)) for name in ("_result", *self._fields))
 
     __hash__ = object.__hash__
 
     def __getstate__(self) -> dict[str, object]:
-        names = [slot for cls in type(self).__mro__ for slot in getattr(cls, "__slots__", ())]
-        values = {name: getattr(self, name) for name in names}
+        values = self._values()
         if isinstance(self._result, ReleasedValue):
             values["_result"] = None
         elif isinstance(self._result, BaseException):
             values["_result"] = _picklable(self._result)
         return values
+
+    def _values(self) -> dict[str, object]:
+        names = [slot for cls in type(self).__mro__ for slot in cls.__dict__.get("__slots__", ())]
+        # A subclass that a user wrote may have attributes beside the slots.
+        return {name: getattr(self, name) for name in names} | getattr(self, "__dict__", {})
+
+    def __copy__(self) -> Self:
+        # Unlike a pickle, a copy keeps what cannot leave the process.
+        new = object.__new__(type(self))
+        new.__setstate__(self._values())
+        return new
 
     def __setstate__(self, values: dict[str, object]) -> None:
         for name, value in values.items():
@@ -256,7 +269,7 @@ class Scheduled(Pending):
         cached_inputs: dict[str, object] | None = None,
     ) -> None:
         super().__init__(message, result, context, cached_inputs)
-        self.start_time: datetime | None = start_time or _utc(self.timestamp)
+        self.start_time: datetime | None = _moment(start_time) or _utc(self.timestamp)
 
 
 class Paused(Scheduled):
@@ -274,7 +287,7 @@ class Paused(Scheduled):
         cached_inputs: dict[str, object] | None = None,
     ) -> None:
         super().__init__(message, result, start_time, context, cached_inputs)
-        self.start_time = start_time
+        self.start_time = start_time  # None stays None
 
 
 class Resume(Scheduled):
@@ -470,6 +483,27 @@ class ValidationFailed(Failed):
     color = "#ff5131"
 
 
+def _same(one: object, other: object) -> bool:
+    """Compare values of which ``==`` may raise, or may answer for each element as arrays do."""
+    if one is other:
+        return True
+    try:
+        same: Any = one == other
+        if hasattr(same, "all"):
+            return getattr(one, "shape", None) == getattr(other, "shape", None) and bool(same.all())
+        return bool(same)
+    except Exception:  # noqa: BLE001 - a foreign __eq__ may raise anything; what cannot be compared is not the same
+        return False
+
+
+def _moment(start_time: datetime | None) -> datetime | None:
+    if start_time is not None and not hasattr(start_time, "timestamp"):
+        from headrace.exceptions import DefinitionTypeError  # noqa: PLC0415 - only for a mistake
+
+        raise DefinitionTypeError(f"`start_time` of a state must be a datetime, and is {start_time!r}.")
+    return start_time
+
+
 def _utc(timestamp: float) -> datetime:
     # datetime is imported late: most runs never make a Scheduled state.
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -482,7 +516,15 @@ def _picklable(error: BaseException) -> BaseException | str:
     import cloudpickle  # noqa: PLC0415 - only states that hold an exception and leave the process need it
 
     try:
-        cloudpickle.dumps(error)
+        # Both ways: an exception whose constructor takes other arguments than it passes on cannot be read back.
+        cloudpickle.loads(cloudpickle.dumps(error))
     except Exception:  # noqa: BLE001 - a foreign __reduce__ may raise anything
-        return f"The result was an unpicklable exception of type {type(error).__name__}: {error!r}"
+        return f"The result was an unpicklable exception of type {type(error).__name__}: {_shown(error)}"
     return error
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything
+        return "(it cannot be shown)"

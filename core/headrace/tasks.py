@@ -70,6 +70,8 @@ class Task(OperatorsMixin):
     auto_generated: bool = False
     # Sets up or cleans up for other tasks, so it has no say in whether a run was successful.
     housekeeping: bool = False
+    # Runs although the run was cancelled, so that nothing that was set up stays behind.
+    cleans_up: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

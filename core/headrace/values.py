@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from headrace.edges import EdgeAnnotation
-from headrace.exceptions import NoActiveFlowError, TaskDefinitionError
+from headrace.exceptions import FlowDefinitionError, NoActiveFlowError, TaskDefinitionError
 from headrace.run_context import building
 from headrace.tasks import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from headrace.flows import Flow
 
@@ -38,11 +38,15 @@ class Constant(Task):
 
 
 def _constant_name(value: object) -> str:
+    long = f"Constant[{type(value).__name__}]"
     # A repr can be as large as the value; a container of more than a few elements cannot have a short one.
     if isinstance(value, str | list | tuple | dict | set | bytes) and len(value) > _SHORT:
-        return f"Constant[{type(value).__name__}]"
-    text = repr(value)
-    return text if len(text) <= _SHORT else f"Constant[{type(value).__name__}]"
+        return long
+    try:
+        text = repr(value)
+    except Exception:  # a foreign __repr__ may raise anything, and a deep list exceeds the recursion limit
+        return long
+    return text if len(text) <= _SHORT else long
 
 
 class _Gather(Task):
@@ -87,13 +91,12 @@ class Dict(Task):
         return dict(zip(keys, values, strict=True))
 
 
-_GATHERERS: Final[Mapping[type, type[Task]]] = {list: List, tuple: Tuple}
-_CONTAINERS = (list, tuple, set, frozenset, dict)
+_CONTAINERS = (list, tuple, set, frozenset, dict, EdgeAnnotation)
 
 
 def holds_task(value: object) -> bool:
-    """Tell whether ``value`` is a task or a list, tuple, set or dict that holds one at any depth."""
-    if value.__class__ not in _CONTAINERS:
+    """Tell whether ``value`` is a task or a list, tuple, set, dict or annotation that holds one at any depth."""
+    if not isinstance(value, _CONTAINERS):
         return isinstance(value, Task)
     seen: set[int] = set()
     stack: list[object] = [value]
@@ -102,12 +105,21 @@ def holds_task(value: object) -> bool:
         if id(container) in seen:
             continue
         seen.add(id(container))
-        for item in container.values() if container.__class__ is dict else container:
-            if item.__class__ in _CONTAINERS:
-                stack.append(item)
-            elif isinstance(item, Task):
-                return True
+        items = _items(container)
+        # A large list holds few types, so these are looked at instead of each element.
+        types = set(map(type, items))
+        if any(issubclass(kind, Task) for kind in types):
+            return True
+        if any(issubclass(kind, _CONTAINERS) for kind in types):
+            stack.extend(item for item in items if isinstance(item, _CONTAINERS))
     return False
+
+
+def _items(container: Any) -> Collection[object]:
+    if isinstance(container, EdgeAnnotation):
+        return (container.value,)
+    found: Collection[object] = container.values() if isinstance(container, dict) else container
+    return found
 
 
 def as_task(value: Any, flow: Flow | None = None) -> Task:
@@ -121,8 +133,20 @@ def as_task(value: Any, flow: Flow | None = None) -> Task:
         raise NoActiveFlowError(repr(value))
     if not holds_task(value):
         return Constant(value)
+    try:
+        return _gather(value, flow)
+    except RecursionError:
+        raise FlowDefinitionError(
+            f"A {type(value).__name__} that holds tasks is nested too deeply, or holds itself.",
+            hint="Pass the tasks in a flat list.",
+        ) from None
+
+
+def _gather(value: Any, flow: Flow) -> Task:
     if isinstance(value, dict):
-        # Keys stay plain: a task as a key would have no value to hash yet.
-        return Dict().bind(keys=list(value), values=list(value.values()), flow=flow)
-    gather: Task = _GATHERERS.get(type(value), Set)()
-    return gather.bind(**{f"arg_{i}": item for i, item in enumerate(value, start=1)}, flow=flow)
+        gathered = Dict().bind(keys=[], values=list(value.values()), flow=flow)
+        # Keys stay plain, whatever they are: a task as a key would have no value to hash yet.
+        flow.constants[gathered]["keys"] = list(value)
+        return gathered
+    kind = List if isinstance(value, list) else Tuple if isinstance(value, tuple) else Set
+    return kind().bind(**{f"arg_{i}": item for i, item in enumerate(value, start=1)}, flow=flow)

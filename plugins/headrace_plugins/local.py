@@ -18,7 +18,10 @@ __all__ = ["LocalExecutor"]
 class LocalExecutor(Executor):
     """Runs each task at once, in the calling thread."""
 
-    capacity = 1
+    @property
+    def capacity(self) -> int:
+        """Return 1: a second piece of work could only wait."""
+        return 1
 
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
         """Run ``work`` and deliver what came of it before returning."""

@@ -36,6 +36,7 @@ class ThreadsExecutor(Executor):
         self.workers = workers or max(8, 4 * (os.cpu_count() or 1))
         self._queue: SimpleQueue[tuple[Work, Callable[[Outcome], object]] | None] = SimpleQueue()
         self._crew: list[_Worker] = []
+        self._submitted = 0
 
     @property
     def capacity(self) -> int:
@@ -46,6 +47,7 @@ class ThreadsExecutor(Executor):
         """Begin without threads; on exit, stop those that are idle and leave any that is stuck in a task behind."""
         self._queue = SimpleQueue()
         self._crew = []
+        self._submitted = 0
         stack.callback(self._stop)
 
     def _stop(self) -> None:
@@ -55,9 +57,10 @@ class ThreadsExecutor(Executor):
             worker.join(0.05 if worker.busy else 5.0)
 
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
-        """Queue ``work`` for the next free thread; the first pieces of work start a thread each."""
+        """Queue ``work`` for the next free thread; start one more if all are busy and there may be more."""
         self._queue.put((work, deliver))
-        if len(self._crew) < self.workers:
+        self._submitted += 1
+        if len(self._crew) < self.workers and self._submitted - sum(w.done for w in self._crew) > len(self._crew):
             worker = _Worker(self._queue, len(self._crew))
             self._crew.append(worker)
             worker.start()
@@ -81,6 +84,7 @@ class _Worker(Thread):
         super().__init__(name=f"headrace-worker-{number}", daemon=True)
         self._queue = queue
         self.busy = False
+        self.done = 0
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -89,6 +93,7 @@ class _Worker(Thread):
             self.busy = True
             outcome = work()
             self.busy = False
+            self.done += 1
             deliver(outcome)
             # What was delivered is the driver's now; holding on to it here would keep a large value alive.
             del item, work, deliver, outcome

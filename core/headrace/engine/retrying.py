@@ -31,9 +31,10 @@ def retry_state(run: TaskRun, state: State, now: float) -> State | None:
 
     try:
         seconds = delay_seconds(task.retry_delay, run.attempt)
+        start_time = datetime.fromtimestamp(now + seconds, UTC)
     except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
-        return Failed(f"The retry delay of task {task.name!r} raised {type(error).__name__}: {error}", error)
+        return Failed(f"The retry delay of task {task.name!r} gave no moment: {type(error).__name__}: {error}", error)
     message = f"Attempt {run.attempt} of {task.max_retries + 1} failed; the next is in {seconds:g} s."
-    retrying = Retrying(message, start_time=datetime.fromtimestamp(now + seconds, UTC), run_count=run.attempt)
+    retrying = Retrying(message, start_time=start_time, run_count=run.attempt)
     retrying.started = state.started
     return retrying

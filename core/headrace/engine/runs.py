@@ -57,6 +57,7 @@ class RunOptions:
 def run_flow(
     flow: Flow,
     parameters: dict[str, Any],
+    /,
     *,
     executor: str | Executor | None = None,
     engine: Engine | None = None,

@@ -91,7 +91,7 @@ class Scheduler:
         self._cancelled = state
         self._ready.extend(run for _, _, run in sorted(self._sleeping))
         self._ready.extend(self._paused)
-        self._ready.extend(run for run in self.runs if run.__class__ is MappedRun and run.expanded)
+        self._ready.extend(run for run in self.runs if isinstance(run, MappedRun) and run.expanded)
         self._sleeping.clear()
         self._paused.clear()
 
@@ -105,7 +105,7 @@ class Scheduler:
         ready = self._ready
         while ready:
             run = ready.popleft()
-            if run.__class__ is MappedRun:
+            if isinstance(run, MappedRun):
                 found = self._next_of_map(run)
                 if found is not None:
                     return found
@@ -134,13 +134,14 @@ class Scheduler:
     def live_children(self) -> Iterator[TaskRun]:
         """Yield the mapped children that have been made and are not finished."""
         for run in self.runs:
-            if run.__class__ is MappedRun:
+            if isinstance(run, MappedRun):
                 yield from run.live.values()
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
     def _judge(self, run: TaskRun) -> State | None:
-        if self._cancelled is not None and not run.node.task.housekeeping and not run.state._finished:
+        kept = run.brought and run.state._finished
+        if self._cancelled is not None and not run.node.task.cleans_up and not kept:
             return self._cancelled
         return judge(run, self.runs, self.parameters)
 
@@ -156,7 +157,7 @@ class Scheduler:
                 self._expand(run)
             return run, verdict
         if self._cancelled is not None:
-            self._ready.extend(run.abandon(self._cancelled))
+            run.abandon(self._cancelled)
         if run.unfinished == 0:
             return run, Mapped("All mapped children have finished.", map_states=run.states)
         child = run.next_child()
@@ -208,7 +209,7 @@ class Scheduler:
 
     def _finish_map(self, run: TaskRun, state: State) -> None:
         """Unblock the maps over this map; what its children were is told to their children, not to them."""
-        expanded = run.__class__ is MappedRun and run.expanded
+        expanded = isinstance(run, MappedRun) and run.expanded
         for index in run.node.gatherers if expanded else run.node.gatherers + run.node.followers:
             target = self.runs[index]
             if not state.is_mapped():
@@ -223,15 +224,15 @@ class Scheduler:
             self._consume_child(source, index)
         for follower in reversed(parent.node.followers):
             target = self.runs[follower]
-            if target.__class__ is MappedRun and target.expanded and not target.state._finished:
-                follower_child = target.upstream_child_finished(index, state)
+            if isinstance(target, MappedRun) and target.expanded and not target.state._finished:
+                follower_child = target.upstream_child_finished(index)
                 if follower_child is not None:
                     self._ready.appendleft(follower_child)
         if parent.unfinished == 0:
             self._ready.appendleft(parent)
 
     def _consume(self, run: TaskRun) -> None:
-        if run.__class__ is MappedRun and run.expanded:
+        if isinstance(run, MappedRun) and run.expanded:
             self.consumed.extend(state for state in run.states if state is not None)
         else:
             self.consumed.append(run.state)
@@ -253,6 +254,9 @@ class Scheduler:
         return run.state._finished or (isinstance(run, MappedRun) and run.expanded and run.states[index] is not None)
 
     def _sleep(self, run: TaskRun, state: State) -> None:
+        if self._cancelled is not None:
+            self._ready.append(run)
+            return
         start_time = state.start_time  # type: ignore[attr-defined]
         if start_time is None:
             self._paused.append(run)

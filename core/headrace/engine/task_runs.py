@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.exceptions import MappingError
 from headrace.states import Looped, Pending, Resume, Retrying, State
+from headrace.values import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,10 +93,11 @@ class TaskRun:
         return found
 
     def upstream_states(self, runs: Sequence[TaskRun]) -> dict[Any, State]:
-        """Return the upstream states by edge, as a trigger gets them."""
+        """Return the upstream states by edge, as a trigger gets them: without constants, which have no vote."""
         if self.parent is not None:
             return self.parent.child_upstream_states(self.map_index, runs)
-        return {edge: runs[source].state for edge, source in zip(self.node.edges, self.node.sources, strict=True)}
+        voters = zip(self.node.edges, self.node.sources, strict=True)
+        return {edge: runs[source].state for edge, source in voters if not isinstance(edge.upstream_task, Constant)}
 
 
 class Feed:
@@ -222,10 +224,8 @@ class MappedRun(TaskRun):
                 _vote(child, feed.states[index])
         for upstream in self.pairs.values():
             state = upstream.states[index]
-            if state is None:
-                child.waiting += 1
-            else:
-                _vote(child, state)
+            assert state is not None
+            _vote(child, state)
         self.live[index] = child
         return child
 
@@ -237,17 +237,13 @@ class MappedRun(TaskRun):
                 if all(source.states[index] is not None for source in sources):
                     yield self._make_child(index)
 
-    def upstream_child_finished(self, index: int, state: State) -> TaskRun | None:
-        """Take note of a child that child ``index`` follows; return that child if it is free now."""
-        if self.states[index] is not None:
+    def upstream_child_finished(self, index: int) -> TaskRun | None:
+        """Make child ``index`` if a child that it follows was the last one it waited for."""
+        if self.states[index] is not None or index in self.live:
             return None
-        child = self.live.get(index)
-        if child is None:
-            child = self._make_child(index)
-        else:
-            child.waiting -= 1
-            _vote(child, state)
-        return child if child.waiting == 0 else None
+        if any([source.states[index] is None for source in self.pairs.values()]):
+            return None
+        return self._make_child(index)
 
     def child_finished(self, index: int, state: State) -> None:
         """Keep the state of a child and forget the rest of it."""
@@ -257,16 +253,12 @@ class MappedRun(TaskRun):
         self.children_unsuccessful += not state._successful
         self.children_skipped += state._skipped
 
-    def abandon(self, state: Cancelled) -> list[TaskRun]:
-        """End the children that were not made in ``state``; return those that wait for others, to be ended too."""
+    def abandon(self, state: Cancelled) -> None:
+        """End the children that were not made in ``state``."""
         for index, known in enumerate(self.states):
             if known is None and index not in self.live:
                 self.child_finished(index, state)
         self.cursor = self.length
-        waiting = [child for child in self.live.values() if child.waiting > 0]
-        for child in waiting:
-            child.waiting = 0
-        return waiting
 
     def child_arguments(self, index: int, runs: Sequence[TaskRun]) -> dict[str, Any]:
         """Return what child ``index`` is called with."""
@@ -288,6 +280,8 @@ class MappedRun(TaskRun):
         """Return the upstream states of child ``index`` by edge."""
         found: dict[Any, State] = {}
         for k, (edge, source) in enumerate(zip(self.node.edges, self.node.sources, strict=True)):
+            if isinstance(edge.upstream_task, Constant):
+                continue
             if k in self.pairs:
                 found[edge] = self.pairs[k].states[index] or _PENDING
             elif k in self.feeds:

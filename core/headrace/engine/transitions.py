@@ -103,6 +103,8 @@ def call_handlers(
     for handler in handlers:
         try:
             replaced = handler(tracked, old, new)
+            if replaced is not None and not isinstance(replaced, State):
+                raise TypeError(f"a handler returns a State or None, and not {replaced!r}")  # noqa: TRY301
         except Signal as signal:
             return signal.state
         except Exception as error:  # noqa: BLE001 - a user's handler may raise anything

@@ -1,0 +1,231 @@
+"""Flows from files: ``load_flow("weather.py")``, as ``headrace run weather.py`` finds them.
+
+A file is executed as ``python FILE`` would: its folder comes first on ``sys.path``, and stays there, since tasks may
+import more when they run. Its ``__name__`` is not ``"__main__"`` but a name that depends on its path alone, so that
+what it defines has the same name in every process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from difflib import get_close_matches
+from hashlib import blake2b
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from headrace.exceptions import FlowFileError, HeadraceError, nearest
+from headrace.flows import Flow
+
+if TYPE_CHECKING:
+    from types import CodeType, ModuleType
+
+__all__ = ["MODULE_PREFIX", "load_flow", "load_flows", "split_target"]
+
+MODULE_PREFIX: Final = "flow_file_"
+"""What the names of modules that were made from flow files begin with."""
+
+_MAIN_GUARD = "__main__"
+_SHOWN_NAMES = 8
+
+
+def split_target(target: str) -> tuple[str, str | None]:
+    """Return the file and the flow that ``FILE`` or ``FILE:FLOW`` names; a flow's name may hold colons."""
+    cuts = [index for index, character in enumerate(target) if character == ":"]
+    if os.path.exists(target):  # noqa: PTH110 - a text that is no path at all must not raise here
+        return target, None
+    for cut in cuts:
+        if target[:cut].endswith(".py") or os.path.isfile(target[:cut]):  # noqa: PTH113
+            return target[:cut], target[cut + 1 :] or None
+    # A single letter before a colon is a drive.
+    cuts = [cut for cut in cuts if cut > 1]
+    if not cuts:
+        return target, None
+    return target[: cuts[0]], target[cuts[0] + 1 :] or None
+
+
+def load_flow(path: str | os.PathLike[str], name: str | None = None) -> Flow:
+    """Execute the file at ``path`` and return the flow with the variable or flow name ``name``, by default its only one.
+
+    Raises `FlowFileError` for a file that is missing, cannot be read, is not Python, raises while it is loaded, or
+    does not hold exactly the flow that was asked for. An error of the file's own is its ``__cause__``.
+    """
+    file = Path(path)
+    module = _load(file)
+    return _choose(file, module, name)
+
+
+def load_flows(path: str | os.PathLike[str]) -> dict[str, Flow]:
+    """Execute the file at ``path`` and return the flows it holds by variable name; raise `FlowFileError`.
+
+    A flow with several names is listed under the first.
+    """
+    return _flows(_load(Path(path)))
+
+
+# Loading
+
+
+def _load(file: Path) -> ModuleType:
+    code = _compiled(file)
+    path = file.resolve()
+    name = _module_name(path)
+    spec = ModuleSpec(name, SourceFileLoader(name, str(path)), origin=str(path))
+    spec.has_location = True
+    module = module_from_spec(spec)
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    # Dataclasses, pickle and typing look a class's module up here.
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - running the user's file is what this module is for
+    except SystemExit as error:
+        del sys.modules[name]
+        raise _ended_itself(file, error) from error
+    except Exception as error:  # a user's file may raise anything
+        del sys.modules[name]
+        raise _raised(file, error) from error
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _module_name(path: Path) -> str:
+    stem = "".join(character if character.isalnum() else "_" for character in path.stem)
+    return f"{MODULE_PREFIX}{stem}_{blake2b(str(path).encode(), digest_size=4).hexdigest()}"
+
+
+def _compiled(file: Path) -> CodeType:
+    source = _source(file)
+    try:
+        # Compiled here, not by the loader, which would leave a cache beside the file and might believe an old one.
+        return compile(source, str(file.resolve()), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise _misspelled(file, error) from error
+    except ValueError as error:
+        raise FlowFileError(f"{file} is not a Python file: {error}.") from error
+
+
+def _source(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise FlowFileError(f"There is no file {str(file)!r}.", hint=_similar_file(file)) from error
+    except IsADirectoryError as error:
+        raise FlowFileError(
+            f"{str(file)!r} is a folder; expected a Python file that defines a flow.",
+            hint=_similar_file(file / "flow.py"),
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FlowFileError(f"{str(file)!r} cannot be read: {reason}.") from error
+
+
+def _similar_file(file: Path) -> str | None:
+    try:
+        names = [entry.name for entry in file.parent.iterdir() if entry.suffix == ".py"]
+    except OSError:
+        return f"There is no folder {str(file.parent)!r} either."
+    near = get_close_matches(file.name, names, n=1, cutoff=0.5)
+    return f"Did you mean {str(file.parent / near[0])!r}?" if near else None
+
+
+def _misspelled(file: Path, error: SyntaxError) -> FlowFileError:
+    line = (error.text or "").strip()
+    shown = f": `{line}`" if line else ""
+    hint = None if file.suffix == ".py" else "A flow file is a Python file."
+    return FlowFileError(f"{file} is not valid Python: {error.msg}, at {file}:{error.lineno}{shown}.", hint=hint)
+
+
+def _raised(file: Path, error: Exception) -> FlowFileError:
+    from headrace.tracebacks import user_frame  # noqa: PLC0415 - only where a file is broken
+
+    where = user_frame(error)
+    place = f"\n  at {where}: {where.source}" if where is not None else ""
+    text = error.message if isinstance(error, HeadraceError) else str(error)
+    return FlowFileError(
+        f"{file} could not be loaded: {type(error).__name__}: {text}{place}", hint=_advice(file, error)
+    )
+
+
+def _advice(file: Path, error: Exception) -> str | None:
+    if isinstance(error, HeadraceError):
+        return error.hint
+    if isinstance(error, ModuleNotFoundError):
+        return f"Install {str(error.name).partition('.')[0]!r} into the environment that headrace runs in."
+    return f"`python {file}` shows the whole traceback."
+
+
+def _ended_itself(file: Path, error: SystemExit) -> FlowFileError:
+    return FlowFileError(
+        f"{file} ended the process while it was loaded: sys.exit({error.code!r}).",
+        hint='Put what only a script does under `if __name__ == "__main__":`.',
+    )
+
+
+# Choosing
+
+
+def _flows(module: ModuleType) -> dict[str, Flow]:
+    names: dict[int, str] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Flow):
+            names.setdefault(id(value), name)
+    return {name: vars(module)[name] for name in names.values()}
+
+
+def _choose(file: Path, module: ModuleType, name: str | None) -> Flow:
+    flows = _flows(module)
+    if not flows:
+        raise FlowFileError(
+            f"{file} defines no flow at module level; {_found_instead(module)}.", hint=_where_flows_go(file)
+        )
+    if name is not None:
+        return _named(file, module, flows, name)
+    if len(flows) > 1:
+        first = next(iter(flows))
+        raise FlowFileError(f"{file} defines {len(flows)} flows: {_listed(flows)}.", hint=f"Say which: {file}:{first}")
+    return next(iter(flows.values()))
+
+
+def _named(file: Path, module: ModuleType, flows: dict[str, Flow], name: str) -> Flow:
+    variable = vars(module).get(name)
+    if isinstance(variable, Flow):
+        return variable
+    found = {variable: flow for variable, flow in flows.items() if flow.name == name}
+    if len(found) > 1:
+        raise FlowFileError(
+            f"{file} defines {len(found)} flows named {name!r}.", hint=f"Say which by variable: {', '.join(found)}."
+        )
+    if not found:
+        known = {*flows, *(flow.name for flow in flows.values())}
+        raise FlowFileError(f"{file} defines no flow {name!r}.", hint=nearest(name, known))
+    return next(iter(found.values()))
+
+
+def _listed(flows: dict[str, Flow]) -> str:
+    items = [name if name == flow.name else f"{name} ({flow.name!r})" for name, flow in flows.items()]
+    more = [f"{len(items) - _SHOWN_NAMES} more"] if len(items) > _SHOWN_NAMES else []
+    return ", ".join(items[:_SHOWN_NAMES] + more)
+
+
+def _found_instead(module: ModuleType) -> str:
+    from headrace.tasks import Task  # noqa: PLC0415 - only where a file is broken
+
+    items = [
+        f"{'task' if isinstance(value, Task) else 'function'} {name}"
+        for name, value in vars(module).items()
+        if isinstance(value, Task) or (callable(value) and getattr(value, "__module__", None) == module.__name__)
+    ]
+    more = [f"{len(items) - _SHOWN_NAMES} more"] if len(items) > _SHOWN_NAMES else []
+    return f"found {', '.join(items[:_SHOWN_NAMES] + more)}" if items else "found nothing that headrace knows"
+
+
+def _where_flows_go(file: Path) -> str:
+    if _MAIN_GUARD in file.read_text(encoding="utf-8", errors="replace"):
+        return 'Build it outside of `if __name__ == "__main__":`, whose code is not run here.'
+    return 'Build one at the top level of the file: `with Flow("name") as flow: ...`.'
