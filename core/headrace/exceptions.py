@@ -29,7 +29,9 @@ HeadraceError
 │   ├── ResultReleasedError (LookupError) a value was dropped after its last reader
 │   ├── ResultLocationError (ValueError)  a location lies outside its store
 │   └── ResultNotFoundError (LookupError)
-└── ExecutorError (RuntimeError)          an executor could not start or lost its workers
+├── ExecutorError (RuntimeError)          an executor could not start or lost its workers
+├── DrawingError (ValueError)             a drawing is inconsistent, or of an unknown format
+└── GraphvizError (RuntimeError)          Graphviz is not installed, or refused a drawing
 
 A message says what was found, where, and what was expected; ``hint`` says what to do next.
 """
@@ -46,11 +48,13 @@ __all__ = [
     "ConfigError",
     "CycleError",
     "DefinitionTypeError",
+    "DrawingError",
     "DuplicateKeyError",
     "DuplicateParameterError",
     "ExecutorError",
     "FlowDefinitionError",
     "FlowFileError",
+    "GraphvizError",
     "HeadraceError",
     "MappingError",
     "MissingDependencyError",
@@ -187,7 +191,7 @@ class UnknownParameterError(ParameterError):
     def __init__(self, flow: str, name: str, known: Iterable[str]) -> None:
         super().__init__(
             f"Flow {flow!r} has no parameter {name!r}.",
-            hint=nearest(name, known) or "It takes no parameters.",
+            hint=nearest(str(name), known) or "It takes no parameters.",
         )
 
 
@@ -304,3 +308,11 @@ class ResultNotFoundError(ResultError, LookupError):
 
 class ExecutorError(HeadraceError, RuntimeError):
     """An executor could not start, or lost the means to run tasks."""
+
+
+class DrawingError(HeadraceError, ValueError):
+    """A drawing is inconsistent, or was asked for in a way that no renderer knows."""
+
+
+class GraphvizError(HeadraceError, RuntimeError):
+    """Graphviz is not installed, or refused a drawing."""

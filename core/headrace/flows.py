@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.edges import Edge, EdgeAnnotation
 from headrace.exceptions import (
     DefinitionTypeError,
+    DuplicateKeyError,
     DuplicateParameterError,
     FlowDefinitionError,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from headrace.engine.plan import Plan
     from headrace.log import Logger
     from headrace.states import State
+    from headrace.visualize.drawing import Direction
 
 __all__ = ["Flow"]
 
@@ -134,12 +136,12 @@ class Flow:
         Raises DefinitionTypeError for what is not a task, DuplicateParameterError, and FlowDefinitionError for a slug
         that another task of the flow has.
         """
-        if task in self.graph:
-            return task
         if not isinstance(task, Task):
             raise DefinitionTypeError(
                 f"Flow {self.name!r} takes tasks, and got {task!r}.", hint="Decorate it with @task."
             )
+        if task in self.graph:
+            return task
         self.slugs[task] = self._new_slug(task)
         self.graph.add(task)
         block = building.get().block
@@ -193,17 +195,20 @@ class Flow:
         downstream = self.add_task(as_task(downstream_task, self))
         if isinstance(downstream, Parameter):
             raise FlowDefinitionError(f"Parameter {downstream.name!r} cannot have upstream tasks.")
-        if key is not None and not downstream.signature_of_run.accepts(key):
-            raise DefinitionTypeError(
-                f"Task {downstream.name!r} takes no argument {key!r}.",
-                hint=f"It takes {downstream.signature_of_run.signature}.",
-            )
         if key is not None:
+            self._check_key(downstream, key)
             self.constants.get(downstream, {}).pop(key, None)
         edge = self.graph.connect(Edge(upstream, downstream, key, mapped, flattened), self.name)
         if self._validates_eagerly(validate):
             self.validate()
         return edge
+
+    @staticmethod
+    def _check_key(task: Task, key: str) -> None:
+        if not task.signature_of_run.accepts(key):
+            raise DefinitionTypeError(
+                f"Task {task.name!r} takes no argument {key!r}.", hint=f"It takes {task.signature_of_run.signature}."
+            )
 
     def _validates_eagerly(self, validate: bool | None) -> bool:
         if validate is None:
@@ -223,6 +228,8 @@ class Flow:
                 edges.append((self.add_task(value), key, mapped, False))
             else:
                 self._sort_value(key, value, mapped, edges, constants)
+        if task in self.graph:
+            self._unbind(task, [key for _, key, _, _ in edges], constants)
         # Upstream tasks came first, so that insertion order is an order in which the flow can run.
         self.add_task(task)
         if constants:
@@ -231,6 +238,15 @@ class Flow:
             self.graph.connect(Edge(upstream, task, key, is_mapped, is_flattened), self.name)
         for other in upstream_tasks or ():
             self.add_edge(other, task, mapped=mapped)
+
+    def _unbind(self, task: Task, edge_keys: Iterable[str], constant_keys: Iterable[str]) -> None:
+        """Prepare a task of the flow for being bound again: no constant may hide an edge, nor an edge a constant."""
+        for key in constant_keys:
+            if key in self.graph.bound_keys(task):
+                raise DuplicateKeyError(f"{self.name}/{task.name}", key)
+        for key in edge_keys:
+            self.constants.get(task, {}).pop(key, None)
+        self.graph.version += 1
 
     def _sort_value(
         self, key: str, value: Any, mapped: bool, edges: list[tuple[Task, str, bool, bool]], constants: dict[str, Any]
@@ -241,6 +257,9 @@ class Flow:
             mapped = value.merged.get("mapped", mapped)
             flattened = value.merged.get("flattened", False)
             value = value.value
+        if mapped and hasattr(value, "__next__"):
+            # An iterator could only be mapped over in the first run.
+            value = list(value)
         if mapped or flattened or holds_task(value):
             edges.append((self.add_task(as_task(value, self)), key, mapped, flattened))
         else:
@@ -315,6 +334,7 @@ class Flow:
         """Put ``new`` where ``old`` is: its edges, its constant arguments and its place among the reference tasks."""
         self._require(old)
         task = as_task(new, self)
+        self._check_replacement(old, task)
         constants = self.constants.pop(old, {})
         edges = self.graph.remove(old)
         self._taken_slugs.discard(self.slugs.pop(old))
@@ -328,6 +348,15 @@ class Flow:
         self._reference_tasks = {task if t is old else t: None for t in self._reference_tasks}
         if validate:
             self.validate()
+
+    def _check_replacement(self, old: Task, new: Task) -> None:
+        """Raise before anything is changed if ``new`` cannot take the edges and constants of ``old``."""
+        if isinstance(new, Parameter) and self.graph.edges_to(old):
+            raise FlowDefinitionError(f"Parameter {new.name!r} cannot replace a task that has upstream tasks.")
+        for key in (*self.graph.bound_keys(old), *self.constants.get(old, ())):
+            self._check_key(new, key)
+        if new in self.upstream_tasks(old) | self.downstream_tasks(old):
+            raise FlowDefinitionError(f"Task {new.name!r} depends on {old.name!r} or the reverse, so it cannot replace it.")
 
     def copy(self) -> Flow:
         """Return a flow of its own with the same task objects."""
@@ -462,6 +491,7 @@ class Flow:
 
     def run(
         self,
+        /,
         parameters: Mapping[str, Any] | None = None,
         *,
         executor: str | Executor | None = None,
@@ -492,11 +522,18 @@ class Flow:
             )
         return run_flow(self, dict(parameters or {}), executor=executor, engine=engine, **kwargs)
 
-    def visualize(self, flow_state: State | None = None, filename: str | None = None, format: str = "svg") -> str:  # noqa: A002
+    def visualize(
+        self,
+        flow_state: State | None = None,
+        filename: str | None = None,
+        format: str = "svg",  # noqa: A002 - what users of the classic engine call it
+        horizontal: bool = False,
+    ) -> str:
         """Return a drawing of the flow as ``"svg"``, ``"mermaid"``, ``"text"`` or ``"dot"``; also write it to a file.
 
-        With a ``flow_state``, tasks show how they ended.
+        With a ``flow_state``, tasks show how they ended. ``horizontal`` draws from left to right.
         """
         from headrace.visualize import draw_flow  # noqa: PLC0415 - running a flow needs no pictures
 
-        return draw_flow(self, flow_state, filename=filename, format=format)
+        direction: Direction = "LR" if horizontal else "TB"
+        return draw_flow(self, flow_state, filename=filename, format=format, direction=direction)
