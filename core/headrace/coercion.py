@@ -7,7 +7,10 @@ import types
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["describe_type", "from_text"]
 
@@ -28,11 +31,17 @@ def from_text(text: str, kind: Any) -> Any:
         return _one_of(text, get_args(kind))
     if isinstance(origin, type) and issubclass(origin, Enum):
         return _member(text, origin)
-    if origin in _READERS:
-        return _READERS[origin](text)
+    reader = _of_base(origin, _READERS)
+    if reader is not None:
+        return reader(text)
     if origin in (list, tuple, set, frozenset, dict):
         return _from_json(text, origin, get_args(kind))
     return _json_or_text(text)
+
+
+def _of_base(kind: Any, table: Mapping[Any, Any]) -> Any:
+    """Return what ``table`` has for a class or the nearest of its bases: a PosixPath is read as a Path."""
+    return next((table[base] for base in getattr(kind, "__mro__", (kind,)) if base in table), None)
 
 
 def _boolean(text: str) -> bool:
@@ -87,27 +96,39 @@ def _member(text: str, kind: type[Enum]) -> Enum:
 
 
 def _from_json(text: str, kind: type, element_types: tuple[Any, ...]) -> Any:
-    value: Any = json.loads(text)
+    value = _json(text)
     if not isinstance(value, dict if kind is dict else list):
         raise ValueError(text)  # noqa: TRY004 - one kind of error for every text that does not fit
     if isinstance(value, dict):
-        value_type = element_types[1] if element_types else Any
-        return {key: _element(item, value_type) for key, item in value.items()}
+        key_type, value_type = element_types or (Any, Any)
+        return {_element(key, key_type): _element(item, value_type) for key, item in value.items()}
+    if kind is tuple and element_types and Ellipsis not in element_types:
+        return tuple(_element(item, each) for item, each in zip(value, element_types, strict=True))
     element_type = element_types[0] if element_types else Any
-    return kind(_element(item, element_type) for item in value)
+    try:
+        return kind(_element(item, element_type) for item in value)
+    except TypeError as error:
+        raise ValueError(f"a set cannot hold every element of {text}") from error
 
 
 def _element(value: Any, kind: Any) -> Any:
-    if kind is Any or kind is Ellipsis or (isinstance(kind, type) and isinstance(value, kind)):
+    if kind is Any or value.__class__ is kind:
         return value
     return from_text(value if isinstance(value, str) else json.dumps(value), kind)
 
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _json(text)
     except ValueError:
         return text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("the text is nested too deeply") from None
 
 
 def describe_type(kind: Any) -> str:
@@ -119,7 +140,7 @@ def describe_type(kind: Any) -> str:
         return f"one of {', '.join(map(repr, get_args(kind)))}"
     if isinstance(origin, type) and issubclass(origin, Enum):
         return f"one of {', '.join(origin.__members__)}"
-    return _NAMES.get(origin) or str(getattr(origin, "__name__", origin))
+    return _of_base(origin, _NAMES) or str(getattr(origin, "__name__", origin))
 
 
 _NAMES: dict[Any, str] = {

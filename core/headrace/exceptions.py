@@ -24,7 +24,10 @@ HeadraceError
 │   ├── MappingError
 │   ├── StateHandlerError
 │   ├── TaskTimeoutError (TimeoutError)
+│   ├── UnhashableArgumentError (TypeError)
 │   └── MissingDependencyError (ImportError)
+├── SecretError (ValueError)              a secret cannot be had, or was asked for where none can be
+│   └── SecretNotFoundError (LookupError)
 ├── ResultError
 │   ├── ResultReleasedError (LookupError) a value was dropped after its last reader
 │   ├── ResultLocationError (ValueError)  a location lies outside its store
@@ -71,11 +74,14 @@ __all__ = [
     "ResultLocationError",
     "ResultNotFoundError",
     "ResultReleasedError",
+    "SecretError",
+    "SecretNotFoundError",
     "StateHandlerError",
     "TaskDefinitionError",
     "TaskRunError",
     "TaskTimeoutError",
     "TriggerFailedError",
+    "UnhashableArgumentError",
     "UnknownParameterError",
 ]
 
@@ -110,7 +116,11 @@ class HeadraceError(Exception):
 
 
 def _rebuild(cls: type[HeadraceError], args: tuple[object, ...], attributes: dict[str, object]) -> HeadraceError:
-    error = cls.__new__(cls, *args)
+    # The base that decides about the layout makes the object: RuntimeError refuses to make what is a TimeoutError too.
+    solid: type[BaseException] = cls
+    while solid.__module__ != "builtins":
+        solid = solid.__base__  # type: ignore[assignment]
+    error: HeadraceError = solid.__new__(cls, *args)  # type: ignore[assignment]
     error.args = args
     error.__dict__.update(attributes)
     return error
@@ -273,6 +283,23 @@ class TaskTimeoutError(TaskRunError, TimeoutError):
     """A task run took longer than its timeout."""
 
 
+class UnhashableArgumentError(TaskRunError, TypeError):
+    """An argument has no hash that another process would come to as well, so nothing can be cached by it.
+
+    ``path`` is the place inside the argument and ``type_name`` the class of what is there.
+    """
+
+    def __init__(self, argument: str, path: str, type_name: str, reason: str, *, hint: str | None = None) -> None:
+        self.argument, self.path, self.type_name = argument, path, type_name
+        place = "it" if path == argument else path
+        super().__init__(
+            f"Argument {argument!r} cannot be hashed: {place} is of type {type_name}, {reason}.",
+            hint=hint
+            or "Pass what it is made from instead, give its class a method `__headrace_content__`, "
+            "or leave the argument out of what the cache compares.",
+        )
+
+
 class MissingDependencyError(TaskRunError, ImportError):
     """A prebuilt task needs a library that is not installed."""
 
@@ -281,6 +308,21 @@ class MissingDependencyError(TaskRunError, ImportError):
         super().__init__(
             f"{needed_by} needs the library {module!r}, which is not installed.",
             hint=f'Run `pip install "headrace[{extra}]"`.',
+        )
+
+
+class SecretError(HeadraceError, ValueError):
+    """A secret cannot be had, or was asked for where there can be none. No message holds a secret's value."""
+
+
+class SecretNotFoundError(SecretError, LookupError):
+    """Nothing that was asked has a secret of a name; ``asked`` lists it in order."""
+
+    def __init__(self, name: str, asked: Iterable[str]) -> None:
+        self.name, self.asked = name, tuple(asked)
+        super().__init__(
+            f"There is no secret {name!r}. Asked: {', '.join(self.asked)}.",
+            hint=f"Set HEADRACE__CONTEXT__SECRETS__{name}, or put it under [context.secrets] of the configuration.",
         )
 
 

@@ -47,7 +47,7 @@ def split_target(target: str) -> tuple[str, str | None]:
 
 
 def load_flow(path: str | os.PathLike[str], name: str | None = None) -> Flow:
-    """Execute the file at ``path`` and return the flow with the variable or flow name ``name``, by default its only one.
+    """Execute the file at ``path`` and return its flow, or the one with the variable or flow name ``name``.
 
     Raises `FlowFileError` for a file that is missing, cannot be read, is not Python, raises while it is loaded, or
     does not hold exactly the flow that was asked for. An error of the file's own is its ``__cause__``.
@@ -130,7 +130,7 @@ def _similar_file(file: Path) -> str | None:
         names = [entry.name for entry in file.parent.iterdir() if entry.suffix == ".py"]
     except OSError:
         return f"There is no folder {str(file.parent)!r} either."
-    near = get_close_matches(file.name, names, n=1, cutoff=0.5)
+    near = get_close_matches(file.name, names, n=1, cutoff=0.7)
     return f"Did you mean {str(file.parent / near[0])!r}?" if near else None
 
 
@@ -138,7 +138,8 @@ def _misspelled(file: Path, error: SyntaxError) -> FlowFileError:
     line = (error.text or "").strip()
     shown = f": `{line}`" if line else ""
     hint = None if file.suffix == ".py" else "A flow file is a Python file."
-    return FlowFileError(f"{file} is not valid Python: {error.msg}, at {file}:{error.lineno}{shown}.", hint=hint)
+    place = f", at {file}:{error.lineno}{shown}" if error.lineno else ""
+    return FlowFileError(f"{file} is not valid Python: {error.msg}{place}.", hint=hint)
 
 
 def _raised(file: Path, error: Exception) -> FlowFileError:

@@ -57,7 +57,7 @@ class TaskGraph:
     def connect(self, edge: Edge, flow_name: str) -> Edge:
         """Add ``edge`` and return it, or the equal one that was there.
 
-        Raises DuplicateKeyError if its argument is bound to another task, CycleError for the obvious two-task circle.
+        Raises DuplicateKeyError if its argument is bound to another task.
         """
         edges = self._upstream[edge.downstream_task]
         slot = edge.key or edge

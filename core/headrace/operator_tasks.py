@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any, Final
+from typing import Any
 
+from headrace.parameters import NO_DEFAULT
 from headrace.tasks import Task
 
 __all__ = [
@@ -27,8 +28,6 @@ __all__ = [
     "Pow",
     "Sub",
 ]
-
-NO_DEFAULT: Final = object()
 
 
 class Add(Task):

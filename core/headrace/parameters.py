@@ -22,6 +22,10 @@ class _NoDefault:
     def __repr__(self) -> str:
         return "<no default>"
 
+    def __reduce__(self) -> str:
+        # By name: there is one of it, also after pickling and copying.
+        return "NO_DEFAULT"
+
 
 NO_DEFAULT: Final = _NoDefault()
 

@@ -17,6 +17,7 @@ __all__ = ["ResultKeeper"]
 _MAGIC = b"headrace-result 1\n"
 _DIGEST_SIZE = 32
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 100
 
 
 class ResultKeeper:
@@ -55,5 +56,11 @@ def _digest(data: bytes) -> bytes:
 
 
 def _safe(text: str) -> str:
-    """Return ``text`` as one part of a path that is fit for every file system."""
-    return _UNSAFE.sub("-", text).strip("-.") or "unnamed"
+    """Return ``text`` as one part of a path that is fit for every file system; different texts never become the same.
+
+    Some file systems take no more than 255 bytes, and some make no difference between upper and lower case.
+    """
+    plain = _UNSAFE.sub("-", text).strip("-.")[:_LONGEST]
+    if plain and plain == text.lower():
+        return plain
+    return f"{plain or 'unnamed'}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"

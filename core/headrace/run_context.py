@@ -161,8 +161,9 @@ class Context:
         finally:
             current_frame.reset(token)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("headrace.context cannot be pickled; pickle context.to_dict() instead.")
+    def __reduce__(self) -> str:
+        # By name: a task of a script that reads the context is pickled with its globals, and finds this there.
+        return "context"
 
 
 def _build_flow() -> Any:

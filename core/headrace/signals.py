@@ -51,6 +51,7 @@ class ENDRUN(Signal):
             )
         BaseException.__init__(self, state.message)
         self.state = state
+        state.context["final"] = True
 
 
 class FAIL(Signal):

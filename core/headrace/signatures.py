@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import DefinitionTypeError, TaskDefinitionError
@@ -22,7 +23,7 @@ class RunSignature:
     calling a task gives a meaning of its own, and for a function that has no readable signature.
     """
 
-    __slots__ = ("_positional", "_required", "known", "signature", "takes_any")
+    __slots__ = ("_positional", "_required", "is_async", "known", "signature", "takes_any")
 
     def __init__(self, owner: str, function: Callable[..., object]) -> None:
         try:
@@ -32,6 +33,7 @@ class RunSignature:
                 f"The signature of {owner} cannot be read.",
                 hint="Wrap it in a Python function: `@task def name(x): ...`.",
             ) from error
+        self.is_async = inspect.iscoroutinefunction(_innermost(function))
         self.takes_any = False
         positional: list[str] = []
         known: list[str] = []
@@ -92,3 +94,10 @@ class RunSignature:
         return DefinitionTypeError(
             f"{owner} cannot be called with these arguments.", hint=f"It takes {self.signature}."
         )
+
+
+def _innermost(function: Any) -> Any:
+    """Return the function behind partial objects and decorators that say what they wrap."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.unwrap(function)

@@ -164,12 +164,11 @@ def check_state_handlers(
     if handlers is not None and (callable(handlers) or not isinstance(handlers, Sequence)):
         raise DefinitionTypeError(f"`state_handlers` of {owner} must be a list of functions, and is {handlers!r}.")
     found = list(handlers or ())
-    if on_failure is not None:
-        found.append(_FailureHandler(on_failure))
-    for handler in found:
+    own = [] if on_failure is None else [on_failure]
+    for handler in [*found, *own]:
         if not callable(handler):
             raise DefinitionTypeError(f"A state handler of {owner} is {handler!r}, which cannot be called.")
-    return found
+    return found + [_FailureHandler(function) for function in own]
 
 
 class _FailureHandler:
@@ -189,7 +188,8 @@ def _tuple_length(annotation: object) -> int | None:
     """Return how many values an annotation such as ``tuple[int, str]`` promises; None if it does not say."""
     if isinstance(annotation, str):
         return _textual_tuple_length(annotation)
-    if get_origin(annotation) is not tuple:
+    if get_origin(annotation) is not tuple or not hasattr(annotation, "__args__"):
+        # The bare typing.Tuple has the origin too.
         return None
     members = get_args(annotation)
     return None if Ellipsis in members else len(members)

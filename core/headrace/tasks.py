@@ -67,6 +67,8 @@ class Task(OperatorsMixin):
     max_retries: int
     timeout: float | None
     nout: int | None
+    # Whether ``run`` is a coroutine function; such tasks run on the event loop of the run, whatever the executor.
+    is_async: bool
     auto_generated: bool = False
     # Sets up or cleans up for other tasks, so it has no say in whether a run was successful.
     housekeeping: bool = False
@@ -111,6 +113,7 @@ class Task(OperatorsMixin):
         self.log_stdout = log_stdout
         self.task_run_name = task_run_name
         self.nout = options.nout(nout, self.signature_of_run.signature)
+        self.is_async = self.signature_of_run.is_async
 
     if TYPE_CHECKING:
         # Subclasses take the arguments they need, which a method here would forbid them.
@@ -305,6 +308,27 @@ class FunctionTask(Task, Generic[P, R]):
     """A task made from a function; ``run`` is that very function."""
 
     run: Callable[P, R]
+
+    if TYPE_CHECKING:
+        # A call takes tasks where ``run`` takes values, and stands for the result.
+        def __call__(
+            self,
+            *args: Any,
+            mapped: bool = False,
+            task_args: Mapping[str, Any] | None = None,
+            upstream_tasks: Iterable[object] | None = None,
+            flow: Flow | None = None,
+            **kwargs: Any,
+        ) -> FunctionTask[..., R]: ...
+
+        def map(
+            self,
+            *args: Any,
+            upstream_tasks: Iterable[object] | None = None,
+            flow: Flow | None = None,
+            task_args: Mapping[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> FunctionTask[..., list[R]]: ...
 
     def __init__(self, fn: Callable[P, R], name: str | None = None, **task_args: Any) -> None:
         if not callable(fn):

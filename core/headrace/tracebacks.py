@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 __all__ = ["UserFrame", "innermost_frame", "user_frame"]
@@ -65,7 +66,7 @@ def shown_path(file: str) -> str:
     return file if relative.startswith(os.pardir) or file.startswith("<") else relative
 
 
-def _chain(traceback: TracebackType | None):  # type: ignore[no-untyped-def]
+def _chain(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next

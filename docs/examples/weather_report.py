@@ -33,7 +33,7 @@ class FileServer:
     def setup(self) -> http.server.ThreadingHTTPServer:
         handler = functools.partial(QuietHandler, directory=str(DATA))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, name="file-server", daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), name="file-server", daemon=True).start()
         return server
 
     def cleanup(self, server: http.server.ThreadingHTTPServer) -> None:

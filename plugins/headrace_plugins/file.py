@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["FileStore"]
 
 
+# What the operating system says where there is no file: nothing, a file in place of a folder, or the reverse.
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
 class FileStore(ResultStore):
     """Keeps each result in a file below one folder, which is made when the first one is written.
 
@@ -38,7 +42,7 @@ class FileStore(ResultStore):
             self._write_atomically(path, data)
 
     def _write_atomically(self, path: Path, data: bytes) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -58,24 +62,32 @@ class FileStore(ResultStore):
             with _explained("read", path):
                 return path.read_bytes()
         except ResultError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
+            if isinstance(error.__cause__, _ABSENT):
                 raise ResultNotFoundError(f"There is no result at {path}.") from error.__cause__
             raise
 
     def exists(self, location: str) -> bool:
         """Tell whether there is a file at ``location``."""
-        return self._path(location).is_file()
+        path = self._path(location)
+        try:
+            return path.is_file()
+        except OSError:  # a name that no file can have
+            return False
 
     def delete(self, location: str) -> None:
         """Remove the file at ``location``."""
         path = self._path(location)
-        with _explained("removed", path):
-            path.unlink(missing_ok=True)
+        with _explained("removed", path), contextlib.suppress(*_ABSENT):
+            path.unlink()
 
     def _path(self, location: str) -> Path:
         path = self.root.joinpath(*checked(location).parts)
-        # A link inside the folder may point out of it.
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        try:
+            # A link inside the folder may point out of it.
+            inside = path.resolve().is_relative_to(self.root.resolve())
+        except RuntimeError:  # a link that points to itself
+            inside = False
+        if not inside:
             raise ResultLocationError(f"{location!r} leads out of {self.root}.", hint="Remove the symbolic link.")
         return path
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LogNotifier"]
 
+_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -27,7 +28,10 @@ class LogNotifier(Notifier):
     """
 
     def __init__(self, url: str = "log:") -> None:
-        options = dict(parse_qsl(urlsplit(url).query))
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.netloc or parts.path:
+            raise PluginOptionError(f"Notifier 'log' has no use for {url!r}.", hint="Write `log:?level=warning`.")
         unknown = options.keys() - {"level", "all"}
         if unknown:
             name = min(unknown)
@@ -36,7 +40,10 @@ class LogNotifier(Notifier):
         if level not in _LEVELS:
             raise PluginOptionError(f"Notifier 'log' has no level {level!r}.", hint=nearest(level, _LEVELS))
         self._level = getattr(logging, level.upper())
-        self._all = options.get("all", "false").lower() in {"1", "true", "yes"}
+        everything = options.get("all", "false").lower()
+        if everything not in _WORDS:
+            raise PluginOptionError(f"Notifier 'log' reads `all` as true or false, and got {everything!r}.")
+        self._all = _WORDS[everything]
         self._logger = get_logger("notify")
 
     def wants(self, change: StateChange) -> bool:

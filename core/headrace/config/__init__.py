@@ -34,7 +34,7 @@ from headrace.config._files import locate
 from headrace.config._view import Config, refuse_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["Config", "current", "load", "reload", "set_temporary_config", "write"]
 
@@ -123,6 +123,12 @@ def __dir__() -> list[str]:
 
 class _ConfigModule(ModuleType):
     """Gives the module items, and keeps ``config.debug = True`` from passing as a change of the configuration."""
+
+    def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
+        # By name, as modules are pickled: a task of a script that reads the configuration brings it along.
+        from importlib import import_module  # noqa: PLC0415 - only what is pickled needs it
+
+        return import_module, (self.__name__,)
 
     def __getitem__(self, key: str) -> Any:
         return current()[key]

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from headrace.engine.interrupts import Interrupts
 from headrace.engine.retrying import retry_state
 from headrace.engine.worker import Outcome, Work
-from headrace.states import Cancelled, Cancelling, Retrying, Running, State
+from headrace.exceptions import TriggerFailedError
+from headrace.states import Cancelled, Cancelling, Failed, Retrying, Running, State
 
 if TYPE_CHECKING:
     from headrace.abc import Executor, ExecutorContext
     from headrace.clock import Clock
+    from headrace.engine.async_tasks import LoopThread
     from headrace.engine.plan import Plan
     from headrace.engine.scheduler import Scheduler
     from headrace.engine.task_runs import TaskRun
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from headrace.run_context import RunFrame
 
 __all__ = ["Driver"]
+
+# How many coroutines are begun before others have ended.
+_MOST_ON_LOOP: Final = 1000
 
 
 class Driver:
@@ -62,6 +67,10 @@ class Driver:
         self._next_key = 0
         self._interrupts = Interrupts(self._inbox)
         self._give_up_at: float | None = None
+        self._stack = ExitStack()
+        # Coroutines of tasks share one event loop, which is started when the first one is due.
+        self._event_loop: LoopThread | None = None
+        self._waiting_on_loop = 0
 
     @property
     def interrupted(self) -> bool:
@@ -70,16 +79,16 @@ class Driver:
 
     def run(self, context: ExecutorContext) -> None:
         """Run until nothing is left to do or to wait for."""
-        with ExitStack() as stack:
-            self._executor.start(context, stack)
-            stack.enter_context(self._interrupts)
+        with ExitStack() as self._stack:
+            self._executor.start(context, self._stack)
+            self._stack.enter_context(self._interrupts)
             self._loop()
 
     def _loop(self) -> None:
         capacity = self._executor.capacity
         in_flight, inbox, scheduler = self._in_flight, self._inbox, self._scheduler
         while True:
-            while len(in_flight) < capacity:
+            while len(in_flight) - self._waiting_on_loop < capacity and self._waiting_on_loop < _MOST_ON_LOOP:
                 decision = scheduler.next()
                 if decision is None:
                     break
@@ -88,13 +97,10 @@ class Driver:
                     self._execute(run)
                 else:
                     self._enter(run, state)
-            if in_flight:
-                outcome = inbox.get() if not scheduler.sleeping and self._give_up_at is None else self._wait()
-            elif scheduler.sleeping:
-                outcome = self._wait()
-            else:
+            if not in_flight and not scheduler.sleeping:
                 return
-            self._handle(outcome)
+            hurried = scheduler.sleeping or self._give_up_at is not None
+            self._handle(self._wait() if hurried or inbox.empty() else inbox.get())
             while not inbox.empty():
                 self._handle(inbox.get())
 
@@ -102,10 +108,10 @@ class Driver:
         """Wait for an outcome, but no longer than until the next run wakes or patience ends."""
         clock = self._clock
         moments = [m for m in (self._scheduler.next_wake, self._give_up_at) if m is not None]
-        outcome = clock.wait(self._inbox, min(moments) - clock.now())
+        outcome = clock.wait(self._inbox, min(moments) - clock.now() if moments else None)
         now = clock.now()
         self._scheduler.wake(now)
-        if self._give_up_at is not None and now >= self._give_up_at:
+        if outcome is None and self._give_up_at is not None and now >= self._give_up_at:
             self._abandon()
         return outcome
 
@@ -115,23 +121,35 @@ class Driver:
         if outcome is not None:
             run = self._in_flight.pop(outcome.key, None)
             if run is not None:
+                self._waiting_on_loop -= run.node.task.is_async
                 self._conclude(run, outcome.state)
 
     # -- one task run --------------------------------------------------------------------------------------------
 
     def _enter(self, run: TaskRun, state: State) -> None:
         """Let ``run`` enter a state that needs no executor."""
+        brought = state is run.state
         if self._transitions.concern(run):
             state = self._transitions.enter(run, state)
+        # Who refuses to run because of others has nothing to add to what they reported.
+        if state._failed and not brought and not isinstance(state._result, TriggerFailedError):
+            self._transitions.report_failure(run, state)
         self._settle(run, state)
 
     def _execute(self, run: TaskRun) -> None:
         if self._transitions.concern(run):
             running = self._transitions.enter(run, Running("Running."))
             if not running.is_running():
+                if running._failed:
+                    self._transitions.report_failure(run, running)
                 self._settle(run, running)
                 return
             run.state = running
+        try:
+            arguments = run.arguments(self._scheduler.runs)
+        except Exception as error:  # noqa: BLE001 - results that are flattened are iterated over, which is user code
+            self._conclude(run, Failed(f"Its arguments could not be prepared: {error}", error))
+            return
         key = self._next_key
         self._next_key = key + 1
         node = run.node
@@ -139,7 +157,7 @@ class Driver:
             key,
             node.task,
             node.slug,
-            run.arguments(self._scheduler.runs),
+            arguments,
             run.map_index,
             run.attempt,
             run.loop,
@@ -148,7 +166,23 @@ class Driver:
             self._keeper if node.task.checkpoint is not False else None,
         )
         self._in_flight[key] = run
-        self._executor.submit(work, self._inbox.put)
+        try:
+            self._submit(work)
+        except Exception as error:  # noqa: BLE001 - an executor is a plugin: if it refuses a task, that task has failed
+            self._inbox.put(work.failed(error))
+
+    def _submit(self, work: Work) -> None:
+        """Hand ``work`` to the executor, or to the event loop if its task is a coroutine function."""
+        if not work.task.is_async:
+            self._executor.submit(work, self._inbox.put)
+            return
+        if self._event_loop is None:
+            from headrace.engine.async_tasks import LoopThread  # noqa: PLC0415 - asyncio is slow to import
+
+            self._event_loop = LoopThread()
+            self._stack.callback(self._event_loop.close)
+        self._waiting_on_loop += 1
+        self._event_loop.submit(work, self._inbox.put)
 
     def _conclude(self, run: TaskRun, state: State) -> None:
         """Turn what a task did into the state its run is in now."""
@@ -207,6 +241,8 @@ class Driver:
         self._scheduler.cancel(Cancelled("The run was cancelled before this task began."))
         for work in self._executor.withdraw():
             self._inbox.put(work.cancelled())
+        if self._event_loop is not None:
+            self._event_loop.cancel()
         for run in self._in_flight.values():
             if self._transitions.concern(run):
                 run.state = self._transitions.enter(run, Cancelling("Asked to stop."))
@@ -216,3 +252,5 @@ class Driver:
         for run in list(self._in_flight.values()):
             self._enter(run, Cancelled("Was still running when the run gave up waiting for it."))
         self._in_flight.clear()
+        # What cleans up begins only now, and gets as much time.
+        self._give_up_at = self._clock.now() + self._cancel_grace

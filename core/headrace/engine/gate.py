@@ -70,4 +70,6 @@ def judge_mapped(run: MappedRun, runs: Sequence[TaskRun]) -> State:
         length = run.collect(runs)
     except MappingError as error:
         return Failed(str(error), error)
+    except Exception as error:  # noqa: BLE001 - iterating over what an upstream task returned is user code
+        return Failed(f"Iterating over what to map raised {type(error).__name__}: {error}", error)
     return Running(f"Mapped over {length} elements.")

@@ -50,8 +50,10 @@ class Interrupts:
             self._previous = None
 
     def raised_by_a_task(self) -> None:
-        """Count a KeyboardInterrupt that came out of a task without a signal having been seen here."""
-        self.count = max(self.count, 1)
+        """Count a KeyboardInterrupt that came out of a task, with or without a signal; pass a second one on."""
+        if self.count > 1:
+            raise KeyboardInterrupt
+        self.count = 1
 
     def _received(self, _number: int, frame: FrameType | None) -> None:
         self.count += 1

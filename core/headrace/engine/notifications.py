@@ -42,8 +42,11 @@ class NotificationThread:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        for notifier in self._notifiers:
-            notifier.start(self._stack)
+        with ExitStack() as stack:
+            for notifier in self._notifiers:
+                notifier.start(stack)
+            # All have started; if one had not, the others would be stopped here.
+            self._stack = stack.pop_all()
         self._thread.start()
         return self
 

@@ -23,7 +23,7 @@ def retry_state(run: TaskRun, state: State, now: float) -> State | None:
     task = run.node.task
     if run.attempt > task.max_retries or isinstance(state, TriggerFailed):
         return None
-    if isinstance(state._result, StateHandlerError):
+    if isinstance(state._result, StateHandlerError) or (state._context and "final" in state._context):
         return None
     if task.retry_on is not None and not isinstance(state._result, tuple(task.retry_on)):
         return None
@@ -34,7 +34,7 @@ def retry_state(run: TaskRun, state: State, now: float) -> State | None:
         start_time = datetime.fromtimestamp(now + seconds, UTC)
     except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
         return Failed(f"The retry delay of task {task.name!r} gave no moment: {type(error).__name__}: {error}", error)
-    message = f"Attempt {run.attempt} of {task.max_retries + 1} failed; the next is in {seconds:g} s."
+    message = f"Attempt {run.attempt} of {task.max_retries + 1} failed, the next is in {seconds:g} s"
     retrying = Retrying(message, start_time=start_time, run_count=run.attempt)
     retrying.started = state.started
     return retrying

@@ -125,10 +125,15 @@ class _Run:
         chosen = self._executor(executor)
         keeper = self._keeper()
         with ExitStack() as stack:
+            # Triggers, handlers and observers see the run in `headrace.context` too.
+            frame = self._frame()
+            stack.callback(current_frame.reset, current_frame.set(frame))
             transitions = Transitions(self._flow, self._info, list(self._watchers(stack)))
-            return self._drive(chosen, keeper, transitions)
+            return self._drive(chosen, keeper, transitions, frame)
 
-    def _drive(self, executor: Executor, keeper: ResultKeeper | None, transitions: Transitions) -> State:
+    def _drive(
+        self, executor: Executor, keeper: ResultKeeper | None, transitions: Transitions, frame: RunFrame
+    ) -> State:
         settings = self._engine.config["engine"]
         policy = self._options.keep_results or settings["keep_results"]
         driver = Driver(
@@ -136,19 +141,23 @@ class _Run:
             self._scheduler,
             executor=executor,
             clock=self._engine.clock,
-            frame=self._frame(),
+            frame=frame,
             transitions=transitions,
             values=ValueKeeper(policy, settings["kept_result_bytes"], settings["kept_total_bytes"], keeper),
             keeper=keeper,
             cancel_grace=settings["cancel_grace"],
         )
+        brought = self._brought_states()
         running = transitions.enter_flow(Pending(), Running("Running."))
-        self._scheduler.start(self._brought_states())
-        started = running.timestamp
+        if not running.is_running():
+            running.result = self._task_states()
+            return running
+        self._scheduler.start(brought)
         driver.run(ExecutorContext(flow_name=self._flow.name, flow_run_id=self._id, task_count=len(self._plan.nodes)))
         final = self._final_state(cancelled=driver.interrupted)
-        final.started = started
+        final.started = running.timestamp
         final = transitions.enter_flow(running, final)
+        final.result = self._task_states()
         if driver.interrupted:
             raise KeyboardInterrupt
         return final
@@ -214,19 +223,20 @@ class _Run:
 
     # -- the end -------------------------------------------------------------------------------------------------
 
+    def _task_states(self) -> dict[Task, State]:
+        runs, plan = self._scheduler.runs, self._plan
+        return {task: runs[plan.index[task]].state for task in plan.index}
+
     def _final_state(self, *, cancelled: bool) -> State:
         runs, plan = self._scheduler.runs, self._plan
-        states = {task: runs[plan.index[task]].state for task in self._flow.tasks}
-        reference = {node.task: runs[node.index].state for node in (plan.nodes[i] for i in plan.reference)}
+        reference = {plan.nodes[i].task: runs[i].state for i in plan.reference}
         final = self._judge(list(reference.values()), cancelled=cancelled)
-        final.result = states
+        final.result = self._task_states()
         handler = self._flow.terminal_state_handler
-        if handler is not None:
-            replaced = handler(self._flow, final, reference)
-            if replaced is not None:
-                replaced.result = states
-                return replaced
-        return final
+        if handler is None:
+            return final
+        replaced = handler(self._flow, final, reference)
+        return final if replaced is None else replaced
 
     def _judge(self, reference: list[State], *, cancelled: bool) -> State:
         if cancelled:

@@ -80,11 +80,15 @@ class Scheduler:
                 self._finish_child(run.parent, run, state)
         elif state.is_scheduled():
             self._sleep(run, state)
+        elif isinstance(run, MappedRun):
+            self._expand(run)
 
     def wake(self, now: float) -> None:
         """Make the runs ready whose moment has come; ``now`` is in seconds since the epoch."""
         while self._sleeping and self._sleeping[0][0] <= now:
-            self._ready.append(heappop(self._sleeping)[2])
+            run = heappop(self._sleeping)[2]
+            run.resumed = run.resumed or run.state.is_paused()
+            self._ready.append(run)
 
     def cancel(self, state: Cancelled) -> None:
         """End everything that has not begun in ``state``, except tasks that clean up after others."""
@@ -152,10 +156,7 @@ class Scheduler:
         if run.state._finished:
             return None
         if not run.expanded:
-            verdict = self._cancelled or judge_mapped(run, self.runs)
-            if not verdict._finished:
-                self._expand(run)
-            return run, verdict
+            return run, self._cancelled or judge_mapped(run, self.runs)
         if self._cancelled is not None:
             run.abandon(self._cancelled)
         if run.unfinished == 0:
@@ -210,6 +211,9 @@ class Scheduler:
     def _finish_map(self, run: TaskRun, state: State) -> None:
         """Unblock the maps over this map; what its children were is told to their children, not to them."""
         expanded = isinstance(run, MappedRun) and run.expanded
+        if isinstance(run, MappedRun):
+            # No child will read them any more.
+            run.feeds.clear()
         for index in run.node.gatherers if expanded else run.node.gatherers + run.node.followers:
             target = self.runs[index]
             if not state.is_mapped():
@@ -220,7 +224,7 @@ class Scheduler:
     def _finish_child(self, parent: MappedRun, child: TaskRun, state: State) -> None:
         index = child.map_index
         parent.child_finished(index, state)
-        for source in parent.pairs.values():
+        for source in dict.fromkeys(parent.pairs.values()):
             self._consume_child(source, index)
         for follower in reversed(parent.node.followers):
             target = self.runs[follower]
@@ -233,7 +237,8 @@ class Scheduler:
 
     def _consume(self, run: TaskRun) -> None:
         if isinstance(run, MappedRun) and run.expanded:
-            self.consumed.extend(state for state in run.states if state is not None)
+            if run.consumed < run.length:
+                self.consumed.extend(state for state in run.states if state is not None)
         else:
             self.consumed.append(run.state)
 
@@ -247,6 +252,7 @@ class Scheduler:
             and not node.gatherers
             and all(self._follower_done(f, index) for f in node.followers)
         ):
+            source.consumed += 1
             self.consumed.append(state)
 
     def _follower_done(self, follower: int, index: int) -> bool:

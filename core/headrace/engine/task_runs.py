@@ -119,9 +119,11 @@ class MappedRun(TaskRun):
     __slots__ = (
         "children_skipped",
         "children_unsuccessful",
+        "consumed",
         "cursor",
         "expanded",
         "feeds",
+        "length",
         "live",
         "pairs",
         "states",
@@ -135,15 +137,14 @@ class MappedRun(TaskRun):
         self.live: dict[int, TaskRun] = {}
         self.feeds: dict[int, Feed] = {}
         self.pairs: dict[int, MappedRun] = {}
+        # How many children there are, once `collect` has found out.
+        self.length = 0
         self.cursor = 0
         self.unfinished = 0
         self.children_unsuccessful = 0
         self.children_skipped = 0
-
-    @property
-    def length(self) -> int:
-        """How many children there are."""
-        return len(self.states)
+        # How many children's results nobody reads any more although the map goes on.
+        self.consumed = 0
 
     def votes(self, state: State) -> tuple[int, int]:
         if not state.is_mapped():
@@ -156,7 +157,7 @@ class MappedRun(TaskRun):
     # -- expansion -----------------------------------------------------------------------------------------------
 
     def collect(self, runs: Sequence[TaskRun]) -> int:
-        """Work out what each child gets and return how many there are; raise MappingError."""
+        """Work out what each child gets, and return and keep how many there are; raise MappingError."""
         lengths: dict[str, int] = {}
         for k, (edge, source) in enumerate(zip(self.node.edges, self.node.sources, strict=True)):
             if not edge.mapped or (edge.key is None and k not in self.node.pairwise):
@@ -169,7 +170,8 @@ class MappedRun(TaskRun):
             elif upstream.state._successful and (edge.key or upstream.state.is_mapped()):
                 self.feeds[k] = self._feed(label, upstream, edge.flattened)
                 lengths[label] = len(self.feeds[k].values)
-        return self._common_length(lengths)
+        self.length = self._common_length(lengths)
+        return self.length
 
     def _feed(self, label: str, upstream: TaskRun, flattened: bool) -> Feed:
         if flattened and upstream.state.is_mapped():
@@ -194,10 +196,8 @@ class MappedRun(TaskRun):
 
     def expand(self) -> None:
         """Become a map of as many children as `collect` found."""
-        source = next(iter(self.pairs.values()), None)
-        length = source.length if source else len(next(iter(self.feeds.values())).values)
-        self.states = [None] * length
-        self.unfinished = length
+        self.states = [None] * self.length
+        self.unfinished = self.length
         self.expanded = True
 
     # -- children ------------------------------------------------------------------------------------------------
@@ -311,12 +311,13 @@ def _elements(task: str, label: str, value: Any) -> Sequence[Any]:
     if isinstance(value, list | tuple | range | str):
         return value
     try:
-        return list(value)
+        elements = iter(value)
     except TypeError as error:
         raise MappingError(
             f"Task {task!r} cannot be mapped over {label!r}: it is {_short(value)}, which is not iterable.",
             hint="Return a list, or wrap the argument in `unmapped(...)`.",
         ) from error
+    return list(elements)
 
 
 def _short(value: object) -> str:

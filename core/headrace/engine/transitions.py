@@ -84,7 +84,7 @@ class Transitions:
 
     def report_retry(self, run: TaskRun, state: State, retrying: State) -> None:
         """Log that an attempt failed and what comes next."""
-        _logger_of(run).warning("Task %r failed: %s %s", run.name, state.message, retrying.message)
+        _logger_of(run).warning("Task %r: %s: %s", run.name, retrying.message, state.message)
 
 
 def _logger_of(run: TaskRun) -> Logger:

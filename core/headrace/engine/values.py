@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-from headrace.exceptions import ResultReleasedError
+from headrace.exceptions import ConfigError, ResultReleasedError
 from headrace.states import ReleasedValue
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class ValueKeeper:
     def __init__(
         self, policy: KeepResults, value_limit: int, total_limit: int, keeper: ResultKeeper | None = None
     ) -> None:
+        if policy not in {"auto", "all", "none"}:
+            raise ConfigError(f"`keep_results` must be 'auto', 'all' or 'none', and is {policy!r}.")
         self._policy = policy
         self._value_limit = value_limit
         self._left = total_limit
@@ -81,10 +83,8 @@ def approximate_size(value: object, limit: int) -> int:
 
 
 def _own_size(item: object) -> int:
-    size = getattr(item, "nbytes", None)
-    if isinstance(size, int):
-        return size
     try:
-        return sys.getsizeof(item)
-    except Exception:  # noqa: BLE001 - a foreign __sizeof__ may raise anything; what has no size counts as large
+        size = getattr(item, "nbytes", None)
+        return size if isinstance(size, int) else sys.getsizeof(item)
+    except Exception:  # noqa: BLE001 - a foreign attribute may raise anything; what has no size counts as large
         return sys.maxsize

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headrace.states import Looped
     from headrace.tasks import Task
 
-__all__ = ["Outcome", "Work"]
+__all__ = ["Outcome", "Work", "state_of"]
 
 _now = time.time
 _SUCCEEDED = "Task run succeeded."
@@ -78,14 +78,21 @@ class Work:
             plain = task.timeout is None and not task.log_stdout
             value = task.run(**self.arguments) if plain else self._run_guarded()
             state: State = Success(_SUCCEEDED, value)
-            if self.keeper is not None:
-                state.location = self.keeper.keep(self, value)
         except BaseException as error:  # noqa: BLE001 - the worker boundary: whatever a task raises becomes its state
-            state = _state_of(error)
+            state = state_of(error)
         finally:
             current_frame.reset(token)
+        if self.keeper is not None and state._successful and not state._skipped:
+            state = self._kept(self.keeper, state)
         state.started = started
         return Outcome(self.key, state)
+
+    def _kept(self, keeper: ResultKeeper, state: State) -> State:
+        try:
+            state.location = keeper.keep(self, state.result)
+        except BaseException as error:  # noqa: BLE001 - as above: a result that cannot be stored fails its task
+            return state_of(error)
+        return state
 
     def failed(self, error: BaseException) -> Outcome:
         """Return the outcome for work that its executor could not run to the end."""
@@ -160,7 +167,7 @@ _LOOKUPS: Final[Mapping[str, Callable[[Work], Any]]] = {
 }
 
 
-def _state_of(error: BaseException) -> State:
+def state_of(error: BaseException) -> State:
     """Return the state that an exception out of a task means."""
     if isinstance(error, Signal):
         return error.state

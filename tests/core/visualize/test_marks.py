@@ -5,7 +5,7 @@ import pytest
 from headrace import states
 from headrace.visualize.marks import contrasting, mark_for, pale, safe_color
 
-NAMES = states.State.children(names_only=True)
+NAMES = states.__all__
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,1 @@
+"""What headrace costs, beside a hand-written loop and beside its peers: ``python -m benchmarks``."""

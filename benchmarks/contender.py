@@ -1,0 +1,54 @@
+"""What takes part: the engine, the floor and the peers, behind one interface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from benchmarks.graphs import Graph
+
+
+class Contender(ABC):
+    """Runs graphs in one particular way.
+
+    ``importing`` is the line that users begin with. ``largest`` is the size it is asked to bear, so that the whole
+    benchmark ends in minutes. ``clock`` says which time is compared: CPU time of the process, or wall time where
+    other processes do part of the work.
+    """
+
+    name: str
+    distribution: ClassVar[str | None] = None
+    importing: ClassVar[str] = ""
+    largest: int = 1_000_000
+    clock: Literal["cpu", "wall"] = "cpu"
+
+    @abstractmethod
+    def build(self, graph: Graph) -> Any:
+        """Return the graph in the contender's own terms."""
+
+    def plan(self, built: Any) -> None:
+        """Do what the contender does once per graph before it runs."""
+
+    @abstractmethod
+    def run(self, built: Any) -> Any:
+        """Run to the end and return whatever that gives."""
+
+    @abstractmethod
+    def values(self, built: Any, outcome: Any) -> Sequence[Any]:
+        """Return the results of the graph's sinks."""
+
+
+def make_contender(name: str) -> Contender:
+    """Return the contender called ``name``; nothing of the others is imported."""
+    if name == "floor":
+        from benchmarks.floor import Floor
+
+        return Floor()
+    if name in {"headrace", "headrace-threads"}:
+        from benchmarks.engine import Headrace
+
+        return Headrace(name)
+    from benchmarks.peers import PEERS
+
+    return next(peer for peer in PEERS if peer.name == name)

@@ -1,0 +1,66 @@
+"""``headrace run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from headrace.cli.values import complete_files, complete_parameters, complete_plugins, paired
+
+__all__ = ["run"]
+
+_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+@click.command(short_help="Run a flow.")
+@click.argument("target", metavar="FILE[:FLOW]", shell_complete=complete_files)
+@click.option(
+    "-p",
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=paired,
+    shell_complete=complete_parameters,
+    help="A value for a parameter of the flow, read as the parameter's type; lists and objects as JSON.",
+)
+@click.option(
+    "--executor",
+    metavar="NAME",
+    shell_complete=complete_plugins("executor"),
+    help="The executor that runs the tasks, instead of the flow's or the configured one.",
+)
+@click.option(
+    "-o",
+    "--option",
+    "executor_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=paired,
+    help="An option of the executor: -o workers=4.",
+)
+@click.option("--run-name", metavar="TEXT", help="What reports call this run.")
+@click.option("--notify", metavar="URL", multiple=True, help="Somebody to tell about this run, besides the configured.")
+@click.option("--results", metavar="URL", help="The store that keeps results, such as file:results.")
+@click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="The least level that is logged.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end; everything else to stderr.")
+@click.option("--no-plugins", is_flag=True, help="Load no plugin that does not come with headrace.")
+@click.option("--traceback", "tracebacks", is_flag=True, help="Show whole tracebacks, of tasks too.")
+@click.pass_context
+def run(ctx: click.Context, /, log_level: str | None, **others: Any) -> None:
+    r"""Run a flow here and now.
+
+    FILE is executed as `python FILE` would be, except for what stands under `if __name__ == "__main__":`. If it defines
+    several flows, FLOW is the variable or the name of one.
+
+    \b
+    headrace run weather.py
+    headrace run weather.py:daily -p years='[2012, 2013]' --executor threads -o workers=4
+
+    Exit codes: 0 success, 1 the flow failed, 2 bad usage or input, 130 Ctrl-C. One Ctrl-C lets running tasks end,
+    a second one leaves at once.
+    """
+    from headrace.cli.session import Request, perform  # noqa: PLC0415 - `headrace run --help` needs no engine
+
+    ctx.exit(perform(Request(log_level=log_level and log_level.upper(), **others)))

@@ -1,0 +1,189 @@
+"""One run of a flow file from the command line: what is shown, what is logged, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from headrace import config
+from headrace.cli.failures import show_failure
+from headrace.cli.interrupts import second_interrupt_ends_process
+from headrace.cli.logs import configure_logging
+from headrace.cli.outcome import Outcome
+from headrace.engine import Engine
+from headrace.exceptions import HeadraceError, PluginOptionError, UnknownParameterError
+from headrace.flow_files import load_flow, split_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from rich.console import Console
+
+    from headrace.cli.progress import Progress
+    from headrace.flows import Flow
+
+__all__ = ["Request", "perform"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the command line asks for; texts are as they were typed."""
+
+    target: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    executor: str | None = None
+    executor_options: Mapping[str, str] = field(default_factory=dict)
+    run_name: str | None = None
+    notify: Sequence[str] = ()
+    results: str | None = None
+    log_level: str | None = None
+    as_json: bool = False
+    no_plugins: bool = False
+    tracebacks: bool = False
+
+
+class _Report(Protocol):
+    """What shows a run while it goes on."""
+
+    @property
+    def progress(self) -> Progress: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def interrupted(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+def perform(request: Request) -> int:
+    """Load the flow, run it and report; return the exit code. Raise what is wrong with the request."""
+    config.current()
+    with ExitStack() as stack:
+        output = _own_stdout(stack) if request.as_json else sys.stdout
+        file, name = split_target(request.target)
+        flow = load_flow(file, name)
+        return _run(flow, request, output)
+
+
+def _run(flow: Flow, request: Request, output: TextIO) -> int:
+    parameters = _parsed(flow, request.parameters)
+    console = None if request.as_json else _console(output)
+    live = console is not None and console.is_terminal
+    configure_logging(
+        request.log_level,
+        tracebacks=request.tracebacks,
+        compact=live and sys.stderr.isatty(),
+        colors=console is not None and not console.no_color,
+    )
+    report = _report(flow, output, console)
+    with _engine(flow, request, report.progress) as engine:
+        try:
+            outcome = _watched_run(flow, parameters, request, engine, report)
+        except HeadraceError as error:
+            if report.progress.run is None:
+                raise
+            show_failure(error, tracebacks=request.tracebacks)
+            return 1
+    _tell(outcome, output, console)
+    return outcome.exit_code
+
+
+def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engine: Engine, report: _Report) -> Outcome:
+    options: dict[str, Any] = {"run_name": request.run_name, "results": request.results, "notify": request.notify}
+    given = {key: value for key, value in options.items() if value}
+    try:
+        with second_interrupt_ends_process(report.interrupted, report.abandon), report:
+            state = flow.run(parameters, executor=request.executor, engine=engine, **given)
+    except KeyboardInterrupt:
+        return Outcome(progress=report.progress, state=report.progress.final, interrupted=True)
+    return Outcome(progress=report.progress, state=state)
+
+
+def _engine(flow: Flow, request: Request, progress: Progress) -> Engine:
+    chosen = request.executor or flow.executor or config.current()["engine"]["executor"]
+    if not request.executor_options:
+        return Engine(plugins=[progress], no_plugins=request.no_plugins)
+    if not isinstance(chosen, str):
+        raise PluginOptionError(
+            f"Options were given for an executor, and flow {flow.name!r} brings an Executor object of its own.",
+            hint="Name one with --executor as well.",
+        )
+    with config.set_temporary_config({"engine.executors": {chosen: dict(request.executor_options)}}):
+        return Engine(plugins=[progress], no_plugins=request.no_plugins)
+
+
+def _parsed(flow: Flow, texts: Mapping[str, str]) -> dict[str, Any]:
+    known = {parameter.name: parameter for parameter in flow.parameters()}
+    for name in texts:
+        if name not in known:
+            raise UnknownParameterError(flow.name, name, known)
+    return {name: known[name].parse(text) for name, text in texts.items()}
+
+
+# Showing
+
+
+def _console(output: TextIO) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - a run that prints JSON does without
+
+    environ = os.environ
+    terminal = environ.get("TERM", "windows" if os.name == "nt" else "dumb")
+    live = (
+        output.isatty() and terminal not in {"dumb", "unknown"} and environ.get("CI", "").lower() in {"", "0", "false"}
+    )
+    # Where nobody looks at a screen, lines are hardly folded.
+    width = None if live else max(120, shutil.get_terminal_size((120, 40)).columns)
+    return Console(file=output, force_terminal=live, no_color=None if live else True, width=width, highlight=False)
+
+
+def _report(flow: Flow, output: TextIO, console: Console | None) -> _Report:
+    if console is None:
+        from headrace.cli.document import SilentReport  # noqa: PLC0415 - each kind of report imports what it needs
+
+        return SilentReport(flow)
+    if console.is_terminal:
+        from headrace.cli.live import LiveReport  # noqa: PLC0415
+
+        return LiveReport(flow, console)
+    from headrace.cli.plain import PlainReport  # noqa: PLC0415
+
+    return PlainReport(flow, output)
+
+
+def _tell(outcome: Outcome, output: TextIO, console: Console | None) -> None:
+    if console is None:
+        from headrace.cli.document import document  # noqa: PLC0415
+
+        output.write(document(outcome) + "\n")
+        output.flush()
+        return
+    from headrace.cli.summary import print_summary  # noqa: PLC0415
+
+    print_summary(console, outcome)
+
+
+def _own_stdout(stack: ExitStack) -> TextIO:
+    """Return standard output for the document alone; what the flow and its child processes print goes to stderr."""
+    original = sys.stdout
+    stack.enter_context(redirect_stdout(sys.stderr))
+    try:
+        is_real = original.fileno() == 1
+    except (OSError, ValueError):  # a stand-in, as in tests
+        is_real = False
+    if not is_real:
+        return original
+    original.flush()
+    output = stack.enter_context(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    stack.callback(lambda: os.dup2(output.fileno(), 1))
+    return output

@@ -1,0 +1,426 @@
+"""``headrace run``: what it takes, what it refuses, what it ends with."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+GREETING = """
+    @task
+    def greet(name, times):
+        print("hello " * times + name)
+
+    with Flow("greeting") as flow:
+        greet(Parameter("name", default="world"), Parameter("times", default=1))
+"""
+NEEDS_A_NAME = """
+    @task
+    def greet(name): print(name)
+
+    with Flow("greeting") as flow:
+        greet(Parameter("name"))
+"""
+FAILS = """
+    @task
+    def divide(x): return 1 / x
+
+    with Flow("division") as flow:
+        divide(0)
+"""
+
+
+def test_a_successful_run_ends_with_0_and_says_so(cli) -> None:
+    done = cli.here("run", cli.file(GREETING))
+    assert done.code == 0
+    assert "hello world\n" in done.out
+    assert done.out.splitlines()[-1].startswith("✓ greeting succeeded in ")
+
+
+def test_a_failed_run_ends_with_1_and_says_why(cli) -> None:
+    done = cli.here("run", cli.file(FAILS))
+    assert done.code == 1
+    assert "  ZeroDivisionError: division by zero\n  at flow.py:4 in divide: def divide(x): return 1 / x" in done.out
+    last = done.out.splitlines()[-1]
+    assert last.startswith("✗ division failed after ")
+    assert last.endswith(": 'divide' failed")
+
+
+def test_the_log_names_the_line_that_failed_instead_of_a_traceback(cli) -> None:
+    err = cli.apart("run", cli.file(FAILS)).err
+    assert (
+        "ERROR    headrace.divide: Task 'divide' failed: ZeroDivisionError: division by zero\n    at flow.py:4" in err
+    )
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("option", [["--traceback"], ["--log-level", "debug"]])
+def test_the_log_shows_the_traceback_on_request(cli, option: list[str]) -> None:
+    assert "Traceback (most recent call last)" in cli.apart("run", cli.file(FAILS), *option).err
+
+
+def test_a_flow_is_chosen_by_name(cli) -> None:
+    file = cli.file('a = Flow("A")\nb = Flow("B b")\n')
+    assert "B b succeeded" in cli.here("run", f"{file}:B b").out
+
+
+# Parameters
+
+
+def test_parameters_are_read_as_their_types(cli) -> None:
+    assert "hello hello you\n" in cli.here("run", cli.file(GREETING), "-p", "name=you", "-p", "times=2").out
+
+
+def test_lists_are_given_as_json(cli) -> None:
+    file = cli.file("""
+        @task
+        def show(years): print([year + 1 for year in years])
+
+        with Flow("years") as flow:
+            show(Parameter("years", default=[2014]))
+    """)
+    assert "[2013, 2014]\n" in cli.here("run", file, "-p", "years=[2012, 2013]").out
+
+
+def test_a_value_may_hold_equals_signs_and_be_empty(cli) -> None:
+    file = cli.file(NEEDS_A_NAME)
+    assert "a=b=c\n" in cli.here("run", file, "-p", "name=a=b=c").out
+    assert cli.here("run", file, "-p", "name=").code == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("times=two", "Parameter 'times' expects a whole number, and got 'two'."),
+        ("tims=2", "Flow 'greeting' has no parameter 'tims'.\nDid you mean 'times'? Known: name, times."),
+        ("times", "'times' is not written as NAME=VALUE."),
+        ("=2", "'=2' is not written as NAME=VALUE."),
+    ],
+)
+def test_a_wrong_parameter_ends_with_2_and_runs_nothing(cli, value: str, said: str) -> None:
+    done = cli.here("run", cli.file(GREETING), "-p", value)
+    assert done.code == 2
+    assert said in done.err
+    assert "hello" not in done.out
+
+
+def test_a_parameter_given_twice_is_refused(cli) -> None:
+    done = cli.here("run", cli.file(GREETING), "-p", "times=2", "-p", "times=3")
+    assert done.code == 2
+    assert "is given twice" in done.err
+
+
+def test_a_missing_parameter_is_named_with_the_option_that_gives_it(cli) -> None:
+    done = cli.here("run", cli.file(NEEDS_A_NAME))
+    assert done.code == 2
+    assert "needs a value for parameter 'name'" in done.err
+    assert "-p name=..." in done.err
+
+
+# Executors and other options
+
+
+def test_an_executor_is_chosen_and_given_options(cli) -> None:
+    file = cli.file("""
+        import threading
+
+        @task
+        def where(): print(threading.current_thread().name)
+
+        with Flow("threads") as flow:
+            where()
+    """)
+    assert "headrace-worker-0\n" in cli.here("run", file, "--executor", "threads", "-o", "workers=1").out
+
+
+def test_an_unknown_executor_lists_the_installed_ones(cli) -> None:
+    done = cli.here("run", cli.file(GREETING), "--executor", "thread")
+    assert done.code == 2
+    assert "No executor named 'thread' is installed.\nDid you mean 'threads'? Known: local, threads" in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("workers=zwei", "expects int or None, and got 'zwei'"), ("worker=2", "has no option 'worker'")],
+)
+def test_a_wrong_option_of_an_executor_ends_with_2(cli, option: str, said: str) -> None:
+    done = cli.here("run", cli.file(GREETING), "--executor", "threads", "-o", option)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_options_need_an_executor_with_a_name(cli) -> None:
+    file = cli.file("""
+        from headrace_plugins.local import LocalExecutor
+
+        flow = Flow("own", executor=LocalExecutor())
+    """)
+    done = cli.here("run", file, "-o", "workers=2")
+    assert done.code == 2
+    assert "--executor" in done.err
+
+
+def test_a_run_gets_a_name(cli) -> None:
+    assert "run nightly 12" in cli.here("run", cli.file(GREETING), "--run-name", "nightly 12").out
+
+
+def test_results_go_to_the_store_that_is_named(cli) -> None:
+    assert cli.here("run", cli.file(GREETING), "--results", f"file:{cli.folder / 'kept'}").code == 0
+    assert list((cli.folder / "kept").rglob("*.result"))
+
+
+def test_notifiers_are_told(cli) -> None:
+    assert "division" in cli.apart("run", cli.file(FAILS), "--notify", "log:").err
+
+
+def test_plugins_of_others_can_be_left_out(cli) -> None:
+    cli.distribution(
+        "acme-watch", "[headrace.hooks]\nwatch = acme_watch\n", acme_watch="raise RuntimeError('watching')"
+    )
+    assert "watching" in cli.apart("run", cli.file(GREETING)).err
+    assert "watching" not in cli.apart("run", cli.file(GREETING), "--no-plugins").err
+
+
+def test_the_level_of_the_log_is_chosen(cli) -> None:
+    file = cli.file("""
+        @task
+        def talk():
+            context.logger.debug("a detail")
+            context.logger.info("a fact")
+
+        with Flow("talk") as flow:
+            talk()
+    """)
+    usual, quiet, loud = (cli.apart("run", file, *o).err for o in ([], ["--log-level=error"], ["--log-level=DEBUG"]))
+    assert ("a fact" in usual, "a detail" in usual) == (True, False)
+    assert "a fact" not in quiet
+    assert "a detail" in loud
+
+
+def test_a_file_that_configures_logging_gets_each_line_once(cli) -> None:
+    file = cli.file("""
+        import logging
+        logging.basicConfig(level="INFO", format="mine %(message)s")
+
+        @task
+        def talk(): context.logger.info("a fact")
+
+        with Flow("talk") as flow:
+            talk()
+    """)
+    err = cli.apart("run", file).err
+    assert err.count("a fact") == 1
+    assert "mine a fact" in err
+
+
+# Bad files
+
+
+@pytest.mark.parametrize(
+    "text", ["x = (1", "1 / 0", "import sys; sys.exit(0)", "x = 1", 'a = Flow("A"); b = Flow("B")']
+)
+def test_a_bad_file_ends_with_2_and_no_traceback(cli, text: str) -> None:
+    done = cli.here("run", cli.file(text))
+    assert done.code == 2
+    assert "Error: flow.py" in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) <= 5
+
+
+def test_a_bad_file_shows_its_traceback_on_request(cli) -> None:
+    assert "ZeroDivisionError" in cli.here("run", cli.file("1 / 0"), "--traceback").err
+
+
+def test_a_cycle_ends_with_2(cli) -> None:
+    file = cli.file("""
+        @task
+        def step(x=None): ...
+
+        with Flow("circle") as flow:
+            one = step()
+            one.set_upstream(step(one))
+    """)
+    done = cli.here("run", file)
+    assert done.code == 2
+    assert "has a cycle: step -> step -> step" in done.err
+
+
+def test_an_executor_that_breaks_down_ends_with_1(cli) -> None:
+    file = cli.file("""
+        from headrace.exceptions import ExecutorError
+        from headrace_plugins.local import LocalExecutor
+
+        class Broken(LocalExecutor):
+            def start(self, context, stack):
+                raise ExecutorError("The workers are gone.")
+
+        flow = Flow("broken", executor=Broken())
+    """)
+    done = cli.here("run", file)
+    assert done.code == 1
+    assert "The workers are gone." in done.err
+
+
+# JSON
+
+
+def test_the_document_is_all_of_standard_output(cli) -> None:
+    file = cli.file("""
+        import subprocess
+
+        @task
+        def talk():
+            print("printed")
+            subprocess.run(["echo", "by a child"])
+            context.logger.info("logged")
+
+        with Flow("talk") as flow:
+            talk()
+    """)
+    done = cli.apart("run", file, "--json")
+    assert json.loads(done.out)["state"] == "Success"
+    for text in ("printed", "by a child", "logged"):
+        assert text in done.err
+
+
+def test_the_document_tells_states_counts_and_errors(cli) -> None:
+    file = cli.file("""
+        @task
+        def part(x): return 6 / x
+
+        @task
+        def gather(parts): ...
+
+        with Flow("parts") as flow:
+            gather(part.map([1, 0, 2]))
+    """)
+    done = cli.here("run", file, "--json", "--run-name", "r1")
+    found = json.loads(done.out)
+    assert done.code == found["exit_code"] == 1
+    assert (found["flow"], found["run_name"], found["state"]) == ("parts", "r1", "Failed")
+    part, gather = found["tasks"]
+    assert part["state"] == "Failed"
+    assert part["children"] == {"total": 3, "states": {"Failed": 1, "Success": 2}}
+    assert part["duration"] >= 0
+    assert gather["state"] == "TriggerFailed"
+    assert found["failures"][0] == {
+        "task": "part-1",
+        "map_index": 1,
+        "state": "Failed",
+        "error": "ZeroDivisionError",
+        "message": "ZeroDivisionError: division by zero",
+        "where": "flow.py:4 in part",
+    }
+
+
+def test_the_document_survives_messages_that_json_and_terminals_do_not_like(cli) -> None:
+    file = cli.file(r"""
+        @task
+        def shout(): raise ValueError("\x1b[2Jcleared \ud800")
+
+        with Flow("shout") as flow:
+            shout()
+    """)
+    done = cli.apart("run", file, "--json")
+    assert json.loads(done.out)["failures"][0]["message"].startswith("ValueError: cleared ")
+
+
+# Ctrl-C
+
+
+def read_until(text: str, process: subprocess.Popen[str]) -> None:
+    for line in process.stdout or ():
+        if text in line:
+            return
+    raise AssertionError(f"the process ended without saying {text!r}")
+
+
+def test_an_interrupt_ends_the_run_in_order_with_130(cli) -> None:
+    file = cli.file("""
+        import time
+
+        @task
+        def wait():
+            print("waiting", flush=True)
+            time.sleep(60)
+
+        @task
+        def later(x): ...
+
+        with Flow("long") as flow:
+            later(wait())
+    """)
+    with cli.start("run", file) as process:
+        read_until("waiting", process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "■ long was cancelled after " in out.splitlines()[-1]
+    assert "later  cancelled" in out
+    assert "Traceback" not in err
+
+
+def test_a_second_interrupt_ends_the_process_at_once(cli) -> None:
+    file = cli.file("""
+        import time
+
+        @task
+        def wait():
+            while True:
+                try:
+                    print("waiting", flush=True)
+                    time.sleep(60)
+                except KeyboardInterrupt:
+                    print("ignored", flush=True)
+
+        with Flow("stubborn") as flow:
+            wait()
+    """)
+    with cli.start("run", file) as process:
+        read_until("waiting", process)
+        process.send_signal(signal.SIGINT)
+        read_until("ignored", process)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 5
+
+
+def test_a_second_interrupt_takes_child_processes_along(cli) -> None:
+    file = cli.file("""
+        import atexit, os, time
+
+        @task
+        def wait():
+            atexit.register(lambda: print("cleaned up", flush=True))
+            while True:
+                try:
+                    print("waiting", flush=True)
+                    time.sleep(60)
+                except KeyboardInterrupt:
+                    print("ignored", flush=True)
+
+        with Flow("stubborn") as flow:
+            wait()
+    """)
+    with cli.start("run", file) as process:
+        read_until("waiting", process)
+        process.send_signal(signal.SIGINT)
+        read_until("ignored", process)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert "cleaned up" in out
+
+
+def test_an_interrupt_while_the_file_is_loaded_ends_with_130(cli) -> None:
+    file = cli.file('print("loading", flush=True)\nimport time\ntime.sleep(60)\n')
+    with cli.start("run", file) as process:
+        read_until("loading", process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
