@@ -1,20 +1,72 @@
-"""Texts from a command line or a URL as values of a type."""
+"""Values, and texts from a command line or a URL, as a type says."""
 
 from __future__ import annotations
 
 import json
+import os
 import types
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["describe_type", "from_text"]
+__all__ = ["coerce", "describe_type", "from_text"]
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def coerce(value: Any, kind: Any) -> Any:
+    """Return ``value`` if it is of type ``kind``, or what it says as one if it is a text; raise ValueError otherwise.
+
+    A text stays a text where ``kind`` allows one. What cannot be checked at run time, such as a protocol, fits.
+    """
+    kind = _plain(kind)
+    if _fits(value, kind):
+        return value
+    if isinstance(value, str):
+        read = from_text(value, kind)
+        if _fits(read, kind):
+            return read
+    elif isinstance(value, os.PathLike) and isinstance(kind, type) and issubclass(kind, Path):
+        return kind(os.fspath(value))
+    raise ValueError(value)
+
+
+def _plain(kind: Any) -> Any:
+    """Return a type without its notes and new names."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        elif hasattr(kind, "__supertype__"):
+            kind = kind.__supertype__
+        else:
+            return kind
+
+
+def _fits(value: object, kind: Any) -> bool:
+    origin = get_origin(kind) or kind
+    if kind is Any or kind is object:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, _plain(member)) for member in get_args(kind))
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
+    if origin is None or origin is types.NoneType:
+        return value is None
+    if not isinstance(origin, type):
+        return True
+    # Of the numbers, a bool is no int here, but an int is a float.
+    if isinstance(value, bool) and origin in (int, float):
+        return False
+    if origin is float and isinstance(value, int):
+        return True
+    try:
+        return isinstance(value, origin)
+    except TypeError:
+        return True
 
 
 def from_text(text: str, kind: Any) -> Any:
@@ -24,6 +76,7 @@ def from_text(text: str, kind: Any) -> Any:
     and list, tuple, set and dict, with or without element types, as JSON. Any other type takes JSON, or the text
     itself where it is not JSON.
     """
+    kind = _plain(kind)
     origin = get_origin(kind) or kind
     if origin in (Union, types.UnionType):
         return _first_that_fits(text, get_args(kind))
@@ -90,7 +143,7 @@ def _member(text: str, kind: type[Enum]) -> Enum:
     if text in kind.__members__:
         return kind[text]
     for member in kind:
-        if text == str(member.value):
+        if text.lower() in (member.name.lower(), str(member.value).lower()):
             return member
     raise ValueError(text)
 
@@ -133,7 +186,10 @@ def _json(text: str) -> Any:
 
 def describe_type(kind: Any) -> str:
     """Return what to call ``kind`` in a message: "a whole number", "one of 'a', 'b'"."""
+    kind = _plain(kind)
     origin = get_origin(kind) or kind
+    if kind is Any or kind is object:
+        return "anything"
     if origin in (Union, types.UnionType):
         return " or ".join(describe_type(k) for k in get_args(kind))
     if origin is Literal:

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import os
 import types
 import typing
 from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
 
+from headrace.coercion import coerce, describe_type
 from headrace.exceptions import PluginOptionError, nearest
 
 if typing.TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Option", "checked_options", "known_options"]
-
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
-_UNION_ORIGINS = (typing.Union, types.UnionType)
-
-
-class _MisfitError(Exception):
-    """A value is not of the expected type. Internal: it becomes a `PluginOptionError`."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
@@ -42,7 +31,7 @@ def known_options(factory: object, args: tuple[object, ...] = ()) -> tuple[Optio
     return tuple(
         Option(
             name=name,
-            type=_expected(hints.get(name, object)) if name in hints else "anything",
+            type=describe_type(hints.get(name, object)),
             default=None if parameter.default is parameter.empty else repr(parameter.default),
         )
         for name, parameter in parameters.items()
@@ -112,102 +101,7 @@ def _scope(factory: object) -> dict[str, object]:
 
 def _checked(name: str, value: object, hint: object, label: str) -> object:
     try:
-        return _read(value, hint)
-    except _MisfitError:
-        found = f"{value!r}" if isinstance(value, str) else f"{value!r}, a {type(value).__name__}"
-        raise PluginOptionError(f"Option {name!r} of the {label} expects {_expected(hint)}, and got {found}.") from None
-
-
-def _read(value: object, hint: object) -> object:
-    """Return ``value`` as what a type hint says, or raise `_MisfitError`."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return _read(value, arguments[0])
-    if origin in _UNION_ORIGINS:
-        return _read_union(value, arguments)
-    if origin is typing.Literal:
-        return _read_literal(value, arguments)
-    if hint is None or hint is type(None):
-        if value is None or value in ("", "none", "None", "null"):
-            return None
-        raise _MisfitError
-    expected = origin or getattr(hint, "__supertype__", hint)
-    return _read_class(value, expected) if isinstance(expected, type) else value
-
-
-def _read_union(value: object, members: tuple[object, ...]) -> object:
-    if isinstance(value, str) and str in members:
-        return value
-    for member in members:
-        try:
-            return _read(value, member)
-        except _MisfitError:
-            continue
-    raise _MisfitError
-
-
-def _read_literal(value: object, choices: tuple[object, ...]) -> object:
-    for choice in choices:
-        if value == choice and type(value) is type(choice):
-            return value
-    for choice in choices:
-        if isinstance(value, str) and value == str(choice):
-            return choice
-    raise _MisfitError
-
-
-def _read_class(value: object, expected: type) -> object:
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if expected is int and isinstance(value, bool):
-        raise _MisfitError
-    if _is_instance(value, expected):
-        return value
-    if issubclass(expected, Path) and isinstance(value, (str, os.PathLike)):
-        return expected(os.fspath(value))
-    if isinstance(value, str):
-        return _read_text(value.strip(), expected)
-    raise _MisfitError
-
-
-def _is_instance(value: object, expected: type) -> bool:
-    try:
-        return isinstance(value, expected)
-    except TypeError:  # a protocol that cannot be checked at run time
-        return True
-
-
-def _read_text(text: str, expected: type) -> object:
-    if expected is bool:
-        if text.lower() not in _TRUE | _FALSE:
-            raise _MisfitError
-        return text.lower() in _TRUE
-    if issubclass(expected, Enum):
-        for member in expected:
-            if text.lower() in (member.name.lower(), str(member.value).lower()):
-                return member
-        raise _MisfitError
-    if expected not in (int, float):
-        raise _MisfitError
-    try:
-        return expected(text)
+        return coerce(value, hint)
     except ValueError:
-        raise _MisfitError from None
-
-
-def _expected(hint: object) -> str:  # noqa: PLR0911 - one line for each form of a type
-    """Return a type as messages name it."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return _expected(arguments[0])
-    if origin in _UNION_ORIGINS:
-        return " or ".join(_expected(member) for member in arguments)
-    if origin is typing.Literal:
-        return " or ".join(map(repr, arguments))
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return " or ".join(repr(str(member.value)) for member in hint)
-    if hint is type(None):
-        return "None"
-    if hint in (object, typing.Any):
-        return "anything"
-    return hint.__name__ if isinstance(hint, type) and origin is None else str(hint).removeprefix("typing.")
+        expected = describe_type(hint)
+        raise PluginOptionError(f"Option {name!r} of the {label} expects {expected}, and got {value!r}.") from None

@@ -117,9 +117,9 @@ def test_description_lists_what_a_plugin_offers(site: Any) -> None:
     assert told.factory == "doc_one:Made"
     assert told.hooks == ("headrace_executors",)
     assert [(option.name, option.type, option.default) for option in told.options] == [
-        ("workers", "int", "1"),
-        ("label", "str", "''"),
-        ("fast", "bool", "False"),
+        ("workers", "a whole number", "1"),
+        ("label", "a text", "''"),
+        ("fast", "true or false", "False"),
     ]
     assert json.loads(json.dumps(told.to_dict()))["options"][0]["name"] == "workers"
 

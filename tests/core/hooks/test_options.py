@@ -98,18 +98,18 @@ def test_value_that_fits_is_read_as_the_annotated_type(name: str, given: object,
 @pytest.mark.parametrize(
     ("name", "given", "expected"),
     [
-        ("count", "many", "int, and got 'many'"),
-        ("count", 1.5, "int, and got 1.5, a float"),
-        ("count", True, "int, and got True, a bool"),
-        ("ratio", "half", "float, and got 'half'"),
-        ("fast", "maybe", "bool, and got 'maybe'"),
-        ("fast", 1, "bool, and got 1, a int"),
-        ("label", 3, "str, and got 3, a int"),
-        ("folder", 3, "Path, and got 3"),
-        ("limit", "x", "int or None, and got 'x'"),
-        ("mode", "c", "'a' or 'b' or 3, and got 'c'"),
-        ("colour", "green", "'red' or '2', and got 'green'"),
-        ("noted", "x", "int, and got 'x'"),
+        ("count", "many", "a whole number, and got 'many'"),
+        ("count", 1.5, "a whole number, and got 1.5"),
+        ("count", True, "a whole number, and got True"),
+        ("ratio", "half", "a number, and got 'half'"),
+        ("fast", "maybe", "true or false, and got 'maybe'"),
+        ("fast", 1, "true or false, and got 1"),
+        ("label", 3, "a text, and got 3"),
+        ("folder", 3, "a path, and got 3"),
+        ("limit", "x", "a whole number or nothing, and got 'x'"),
+        ("mode", "c", "one of 'a', 'b', 3, and got 'c'"),
+        ("colour", "green", "one of RED, DARK_BLUE, and got 'green'"),
+        ("noted", "x", "a whole number, and got 'x'"),
         ("table", 5, "Mapping"),
     ],
 )
@@ -158,7 +158,7 @@ def test_options_can_be_listed() -> None:
     def factory(address: str, count: int | None = None, *, bare=3) -> None: ...
 
     assert known_options(factory) == (
-        Option(name="address", type="str", default=None),
-        Option(name="count", type="int or None", default="None"),
+        Option(name="address", type="a text", default=None),
+        Option(name="count", type="a whole number or nothing", default="None"),
         Option(name="bare", type="anything", default="3"),
     )
