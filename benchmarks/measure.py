@@ -22,12 +22,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What to measure. At least one run is made, then more until ``repeat`` or until ``seconds`` have passed."""
+    """What to measure: the best of ``repeat`` runs, of more if those take less than ``least_seconds``, and of fewer,
+    but at least one, if they take more than ``seconds``.
+    """
 
     contender: str
     shape: str
     size: int
     repeat: int = 3
+    least_seconds: float = 0.0
     seconds: float = 10.0
 
 
@@ -76,12 +79,16 @@ def run_rounds(contender: Contender, request: Request) -> Measurement:
     graph = make_graph(request.shape, request.size)
     gc.collect()
     idle = peak_memory()
-    deadline = time.monotonic() + request.seconds
+    started = time.monotonic()
     rounds = [_round(contender, graph)]
-    while len(rounds) < request.repeat and time.monotonic() < deadline:
+    while _wants_more(request, len(rounds), time.monotonic() - started):
         gc.collect()
         rounds.append(_round(contender, graph))
     return _best(len(graph), rounds, idle)
+
+
+def _wants_more(request: Request, runs: int, elapsed: float) -> bool:
+    return elapsed < request.seconds and (runs < request.repeat or elapsed < request.least_seconds)
 
 
 def _round(contender: Contender, graph: Graph) -> Round:

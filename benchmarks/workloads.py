@@ -161,7 +161,7 @@ def measure_memory(bench: Bench) -> Iterator[Row]:
     sizes = [(100_000, 150.0), *([(1_000_000, 1_200.0)] if bench.million else [])]
     measurements = [("mapped no-op children", "map", size, limit) for size, limit in sizes]
     for workload, shape, size, limit in (*measurements, ("chain passing 10 MB each", "payloads", 100, 60.0)):
-        engine = bench.measure("headrace", shape, size + 2 if shape == "map" else size, repeat=1)
+        engine = bench.measure("headrace", shape, size + 2 if shape == "map" else size)
         yield Row(
             section=MEMORY,
             workload=workload,

@@ -356,7 +356,9 @@ class Flow:
         for key in (*self.graph.bound_keys(old), *self.constants.get(old, ())):
             self._check_key(new, key)
         if new in self.upstream_tasks(old) | self.downstream_tasks(old):
-            raise FlowDefinitionError(f"Task {new.name!r} depends on {old.name!r} or the reverse, so it cannot replace it.")
+            raise FlowDefinitionError(
+                f"Task {new.name!r} depends on {old.name!r} or the reverse, so it cannot replace it."
+            )
 
     def copy(self) -> Flow:
         """Return a flow of its own with the same task objects."""
@@ -451,6 +453,11 @@ class Flow:
             and wanted <= task.tags
             and (task_type is None or isinstance(task, task_type))
         ]
+
+    @property
+    def chose_reference_tasks(self) -> bool:
+        """Whether `set_reference_tasks` was called with any."""
+        return bool(self._reference_tasks)
 
     def reference_tasks(self) -> set[Task]:
         """Return the tasks that decide whether a run was successful."""

@@ -38,6 +38,10 @@ def test_no_further_run_begins_after_the_time_is_up() -> None:
     assert measure(Request(contender="floor", shape="chain", size=10, repeat=50, seconds=0.0)).runs == 1
 
 
+def test_a_small_graph_runs_more_often_than_asked_for() -> None:
+    assert measure(Request(contender="floor", shape="chain", size=10, repeat=1, least_seconds=0.05)).runs > 1
+
+
 def test_memory_never_shrinks_from_stage_to_stage() -> None:
     measurement = measure(REQUEST)
     assert 0 < measurement.idle_bytes <= measurement.built_bytes <= measurement.peak_bytes

@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
+from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
 from rich.segment import Segment
@@ -31,6 +32,7 @@ _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _INTERVAL: Final = 0.1
 _OTHER_LINES: Final = 5
 _FEWEST: Final = 3
+_NARROWEST: Final = 12
 _SHOW_CURSOR: Final = "\x1b[?25h"
 
 
@@ -93,8 +95,7 @@ class LiveReport:
         if lines:
             self._scrolled = True
             self._console.print(_AsItIs(lines), soft_wrap=True, end="")
-        else:
-            self._live.refresh()
+        self._live.refresh()
 
     def _end(self) -> None:
         self._stop.set()
@@ -106,10 +107,12 @@ class LiveReport:
 
     def _picture(self) -> Group:
         width, height = self._console.size
+        # Terminals echo ^C where the cursor stands, at the end of the last line; it must not begin another one.
+        width = max(_NARROWEST, width - 3)
         now = time.time()
         room = max(_FEWEST, height - _OTHER_LINES - height // 6)
         tasks = chosen(self.progress, room)
-        longest = max((len(plain(task.name)) for task in tasks), default=0)
+        longest = max((cell_len(plain(task.name)) for task in tasks), default=0)
         name_width = max(8, min(longest, width * 2 // 5))
         lines = [row(task, name_width, width, now) for task in tasks]
         rest = rest_line(self.progress, tasks)

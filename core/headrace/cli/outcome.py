@@ -118,10 +118,11 @@ class Outcome:
     def _who(self, failed: list[str]) -> str:
         ran = [task.name for task in self.tasks() if issubclass(task.kind, Failed) and task.kind is not TriggerFailed]
         first, blocked = plain((ran or failed)[0]), len(failed) - len(ran or failed)
-        others = f", {_tasks(blocked)} could not run" if blocked else ""
+        others = f" and {_tasks(blocked)} could not run" if blocked else ""
         if len(ran or failed) == 1:
             return f"{first!r} failed{others}"
-        return f"{len(ran or failed)} of {_tasks(len(self.progress.visible))} failed, first {first!r}{others}"
+        comma = "," if others else ""
+        return f"{len(ran or failed)} of {_tasks(len(self.progress.visible))} failed, first {first!r}{comma}{others}"
 
 
 def _tasks(count: int) -> str:

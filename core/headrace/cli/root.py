@@ -148,5 +148,5 @@ def _tolerate_any_text() -> None:
     """Let a stream show something else for characters that it cannot show, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None and stream.errors == "strict":
+        if reconfigure is not None and stream.errors in {"strict", "surrogateescape"}:
             reconfigure(errors="backslashreplace" if "utf" in (stream.encoding or "").lower() else "replace")

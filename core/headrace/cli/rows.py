@@ -33,7 +33,6 @@ __all__ = ["chosen", "footer", "rest_line", "row"]
 _TIME: Final = 8
 _BAR: Final = 16
 _NARROW: Final = 60
-_ECHO: Final = 3
 _REST: Final = (
     (Finished, "done"),
     (Failed, "of them failed"),
@@ -70,12 +69,14 @@ def row(task: TaskProgress, name_width: int, width: int, now: float) -> Text:
     line.append(f" {look.symbol} ", look.style)
     line.append(set_cell_size(_short(task.name, name_width), name_width), "dim" if waits else "")
     room = width - cell_len(line.plain) - _TIME - 3
-    detail = _detail(task, room, now)
-    detail.truncate(max(0, room), overflow="ellipsis", pad=True)
-    line.append("  ").append_text(detail)
+    if room > 0:
+        detail = _detail(task, room, now)
+        detail.truncate(room, overflow="ellipsis", pad=True)
+        line.append("  ").append_text(detail)
     seconds = task.duration(now)
     took = "" if seconds is None else duration(seconds, live=task.ended is None)
     line.append(f"{took:>{_TIME}}", "" if task.is_active else "dim")
+    line.truncate(width)
     return line
 
 
@@ -119,8 +120,7 @@ def bar(done: int, total: int, failed: int, width: int) -> Text:
     full = width if total == 0 else width * done / total
     cells = int(full)
     red = min(cells, -(-width * failed // total)) if failed and total else 0
-    line = Text(_FULL * (cells - red), "green")
-    line.append(_FULL * red, "red")
+    line = Text().append(_FULL * (cells - red), "green").append(_FULL * red, "red")
     rest = width - cells
     if rest and full - cells >= 0.5:
         line.append(_HALF, "green")
@@ -140,11 +140,7 @@ def rest_line(progress: Progress, shown: list[TaskProgress]) -> Text | None:
 
 
 def footer(progress: Progress, spinner: str, note: str, width: int, now: float) -> Text:
-    """Return the line below the tasks: the flow, how far it is, and for how long it has run.
-
-    It leaves room at its end, where the cursor stands: terminals echo ``^C`` there.
-    """
-    width -= _ECHO
+    """Return the line below the tasks: the flow, how far it is, and for how long it has run."""
     total, done = len(progress.visible), progress.count(Finished)
     failed, blocked = progress.count(Failed), progress.count(TriggerFailed)
     line = Text(no_wrap=True, overflow="crop")
@@ -159,9 +155,11 @@ def footer(progress: Progress, spinner: str, note: str, width: int, now: float) 
             line.append("  ").append(f"{failed:,} failed", "bold red")
         if blocked:
             line.append("  ").append(f"{blocked:,} not run", "red")
-    line.truncate(width - _TIME - 1, overflow="ellipsis", pad=True)
+    line.truncate(max(1, width - _TIME - 1), overflow="ellipsis", pad=True)
     seconds = 0.0 if progress.started is None else now - progress.started
-    return line.append(f"{duration(seconds, live=True):>{_TIME}}")
+    line.append(f"{duration(seconds, live=True):>{_TIME}}")
+    line.truncate(width)
+    return line
 
 
 def _short(name: str, width: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from headrace.engine.interrupts import Interrupts
 from headrace.engine.retrying import retry_state
 from headrace.engine.worker import Outcome, Work
-from headrace.exceptions import TriggerFailedError
+from headrace.exceptions import TriggerFailedError, describe
 from headrace.states import Cancelled, Cancelling, Failed, Retrying, Running, State
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Driver:
         try:
             arguments = run.arguments(self._scheduler.runs)
         except Exception as error:  # noqa: BLE001 - results that are flattened are iterated over, which is user code
-            self._conclude(run, Failed(f"Its arguments could not be prepared: {error}", error))
+            self._conclude(run, Failed(f"Its arguments could not be prepared: {describe(error)}", error))
             return
         key = self._next_key
         self._next_key = key + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.exceptions import MappingError, TriggerFailedError
+from headrace.exceptions import MappingError, TriggerFailedError, describe
 from headrace.run_context import ValuesFrame, current_frame
 from headrace.signals import Signal
 from headrace.states import Failed, Running, Skipped, State, Success, TriggerFailed
@@ -53,7 +53,7 @@ def _pull_trigger(run: TaskRun, runs: Sequence[TaskRun]) -> State | None:
             signal.state._result = _refusal(run)
         return signal.state
     except Exception as error:  # noqa: BLE001 - whatever a trigger raises fails its task, not the run
-        return TriggerFailed(f"The trigger raised {type(error).__name__}: {error}", error)
+        return TriggerFailed(f"The trigger raised {describe(error)}", error)
     finally:
         current_frame.reset(token)
     return TriggerFailed(f"Trigger failed: {getattr(trigger, '__name__', trigger)} said no.", _refusal(run))
@@ -71,5 +71,5 @@ def judge_mapped(run: MappedRun, runs: Sequence[TaskRun]) -> State:
     except MappingError as error:
         return Failed(str(error), error)
     except Exception as error:  # noqa: BLE001 - iterating over what an upstream task returned is user code
-        return Failed(f"Iterating over what to map raised {type(error).__name__}: {error}", error)
+        return Failed(f"Iterating over what to map raised {describe(error)}", error)
     return Running(f"Mapped over {length} elements.")

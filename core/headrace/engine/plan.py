@@ -42,6 +42,7 @@ class Node:
         "inputs",
         "mapped",
         "pairwise",
+        "plain",
         "reader_count",
         "resolve",
         "slug",
@@ -57,6 +58,8 @@ class Node:
         self.default_trigger = task.trigger is all_successful
         # What stands for running a task whose value is known without an executor.
         self.resolve = getattr(task, "resolve", None)
+        # Runs whenever its upstream tasks were successful, with nothing to decide.
+        self.plain = self.default_trigger and self.resolve is None
         self.mapped = False
         self.flattens = False
         self.reader_count = 0
@@ -75,60 +78,73 @@ class Node:
 class Plan:
     """Immutable; shared by all runs of the flow until the flow changes."""
 
-    __slots__ = ("index", "nodes", "parameters", "reference")
+    __slots__ = ("index", "nodes", "parameters", "reference", "tasks")
 
-    def __init__(self, nodes: list[Node], index: dict[Task, int], reference: list[int]) -> None:
+    def __init__(self, nodes: list[Node], index: dict[Task, int], reference: list[int], tasks: list[Task]) -> None:
         self.nodes = nodes
         self.index = index
         self.reference = reference
+        # In the order they were added to the flow, which reports keep.
+        self.tasks = tasks
         self.parameters = [node.task for node in nodes if isinstance(node.task, Parameter)]
 
 
 def make_plan(flow: Flow) -> Plan:
     """Return the plan of ``flow``, in time linear in its tasks and edges; raise CycleError."""
-    with collector_paused():
+    with collector_paused(len(flow.graph)):
         return _plan_of(flow)
 
 
 def _plan_of(flow: Flow) -> Plan:
-    order = flow.graph.sorted(flow.name)
-    index = {task: i for i, task in enumerate(order)}
     slugs, constants, edges_to = flow.slugs, flow.constants, flow.graph.edges_to
+    index: dict[Task, int] = {}
     nodes: list[Node] = []
-    for i, task in enumerate(order):
+    for i, task in enumerate(flow.graph.sorted(flow.name)):
+        index[task] = i
         node = Node(i, task, slugs[task], constants.get(task))
         nodes.append(node)
         edges = edges_to(task)
         if edges:
             _connect(node, tuple(edges), index, nodes)
-    reference = sorted(index[task] for task in flow.reference_tasks())
-    return Plan(nodes, index, reference)
+    return Plan(nodes, index, _reference(flow, nodes, index), list(flow.tasks))
+
+
+def _reference(flow: Flow, nodes: list[Node], index: dict[Task, int]) -> list[int]:
+    if flow.chose_reference_tasks or any(node.task.housekeeping for node in nodes):
+        return sorted(index[task] for task in flow.reference_tasks())
+    return [node.index for node in nodes if not node.reader_count]
 
 
 def _connect(node: Node, edges: tuple[Edge, ...], index: dict[Task, int], nodes: list[Node]) -> None:
     """Tell ``node`` where its edges come from, and their sources, all planned before it, who reads them."""
-    node.edges = edges
-    node.sources = sources = [index[edge.upstream_task] for edge in edges]
-    node.inputs = [(edge.key, source) for edge, source in zip(edges, sources, strict=True) if edge.key]
-    for edge, source in zip(edges, sources, strict=True):
-        # An upstream task that carries no data makes a map only if it is one.
-        if edge.mapped and (edge.key or nodes[source].mapped):
-            node.mapped = True
-        if edge.flattened:
-            node.flattens = True
-    for k, source in enumerate(sources):
+    sources: list[int] = []
+    inputs: list[tuple[str, int]] = []
+    for edge in edges:
+        source = index[edge.upstream_task]
+        sources.append(source)
         upstream = nodes[source]
         upstream.reader_count += 1
-        if upstream.mapped and edges[k].mapped:
-            _connect_maps(node, upstream, k, flattened=edges[k].flattened)
+        if edge.key:
+            inputs.append((edge.key, source))
+        if edge.mapped:
+            _connect_map(node, upstream, edge, len(sources) - 1)
         elif upstream.downstream:
             upstream.downstream.append(node.index)
         else:
             upstream.downstream = [node.index]
+        if edge.flattened:
+            node.flattens = True
+    node.edges, node.sources, node.inputs = edges, sources, inputs
 
 
-def _connect_maps(node: Node, upstream: Node, k: int, *, flattened: bool) -> None:
-    if flattened:
+def _connect_map(node: Node, upstream: Node, edge: Edge, k: int) -> None:
+    """Connect the ``k``-th edge of ``node``, a mapped one."""
+    # An upstream task that carries no data makes a map only if it is one.
+    if edge.key or upstream.mapped:
+        node.mapped = True
+    if not upstream.mapped:
+        upstream.downstream = [*upstream.downstream, node.index]
+    elif edge.flattened:
         upstream.gatherers = [*upstream.gatherers, node.index]
     else:
         upstream.followers = [*upstream.followers, node.index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.exceptions import StateHandlerError
+from headrace.exceptions import StateHandlerError, describe
 from headrace.retries import delay_seconds
 from headrace.states import Failed, Retrying, TriggerFailed
 
@@ -33,7 +33,7 @@ def retry_state(run: TaskRun, state: State, now: float) -> State | None:
         seconds = delay_seconds(task.retry_delay, run.attempt)
         start_time = datetime.fromtimestamp(now + seconds, UTC)
     except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
-        return Failed(f"The retry delay of task {task.name!r} gave no moment: {type(error).__name__}: {error}", error)
+        return Failed(f"The retry delay of task {task.name!r} gave no moment: {describe(error)}", error)
     message = f"Attempt {run.attempt} of {task.max_retries + 1} failed, the next is in {seconds:g} s"
     retrying = Retrying(message, start_time=start_time, run_count=run.attempt)
     retrying.started = state.started

@@ -225,7 +225,7 @@ class _Run:
 
     def _task_states(self) -> dict[Task, State]:
         runs, plan = self._scheduler.runs, self._plan
-        return {task: runs[plan.index[task]].state for task in plan.index}
+        return {task: runs[plan.index[task]].state for task in plan.tasks}
 
     def _final_state(self, *, cancelled: bool) -> State:
         runs, plan = self._scheduler.runs, self._plan
@@ -236,6 +236,10 @@ class _Run:
         if handler is None:
             return final
         replaced = handler(self._flow, final, reference)
+        if replaced is not None and not isinstance(replaced, State):
+            raise DefinitionTypeError(
+                f"The terminal state handler of flow {self._flow.name!r} returned {replaced!r}, which is no state."
+            )
         return final if replaced is None else replaced
 
     def _judge(self, reference: list[State], *, cancelled: bool) -> State:

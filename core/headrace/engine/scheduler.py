@@ -47,7 +47,7 @@ class Scheduler:
         self.plan = plan
         self.parameters = parameters or {}
         pending = Pending()
-        with collector_paused():
+        with collector_paused(len(plan.nodes)):
             self.runs: list[TaskRun] = [
                 MappedRun(node, pending) if node.mapped else TaskRun(node, pending) for node in plan.nodes
             ]
@@ -144,6 +144,8 @@ class Scheduler:
     # -- deciding ------------------------------------------------------------------------------------------------
 
     def _judge(self, run: TaskRun) -> State | None:
+        if run.node.plain and not (run.unsuccessful or run.skipped or run.brought or self._cancelled):
+            return None
         kept = run.brought and run.state._finished
         if self._cancelled is not None and not run.node.task.cleans_up and not kept:
             return self._cancelled
@@ -195,7 +197,7 @@ class Scheduler:
             source.readers -= 1
             if source.readers == 0:
                 self._consume(source)
-        unsuccessful, skipped = run.votes(state)
+        unsuccessful, skipped = run.votes(state) if node.mapped else (not state._successful, state._skipped)
         for index in node.downstream:
             target = runs[index]
             if unsuccessful:

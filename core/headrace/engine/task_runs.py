@@ -241,7 +241,7 @@ class MappedRun(TaskRun):
         """Make child ``index`` if a child that it follows was the last one it waited for."""
         if self.states[index] is not None or index in self.live:
             return None
-        if any([source.states[index] is None for source in self.pairs.values()]):
+        if any(source.states[index] is None for source in self.pairs.values()):
             return None
         return self._make_child(index)
 

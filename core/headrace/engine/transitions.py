@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.exceptions import HeadraceError, StateHandlerError
+from headrace.exceptions import HeadraceError, StateHandlerError, describe
 from headrace.signals import Signal
-from headrace.states import Failed, State
+from headrace.states import Failed, Finished, Running, Scheduled, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,13 +103,13 @@ def call_handlers(
     for handler in handlers:
         try:
             replaced = handler(tracked, old, new)
-            if replaced is not None and not isinstance(replaced, State):
-                raise TypeError(f"a handler returns a State or None, and not {replaced!r}")  # noqa: TRY301
+            if replaced is not None and not _may_follow(replaced, new):
+                raise TypeError(f"{replaced!r} cannot take the place of {new!r}")  # noqa: TRY301
         except Signal as signal:
             return signal.state
         except Exception as error:  # noqa: BLE001 - a user's handler may raise anything
             name = getattr(handler, "__name__", repr(handler))
-            reason = StateHandlerError(f"State handler {name} raised {type(error).__name__}: {error}")
+            reason = StateHandlerError(f"State handler {name} raised {describe(error)}")
             reason.__cause__ = error
             failed = Failed(str(reason), reason)
             failed.started = new.started
@@ -117,6 +117,12 @@ def call_handlers(
         if replaced is not None:
             new = replaced
     return new
+
+
+def _may_follow(replaced: object, new: State) -> bool:
+    """Tell whether a run can end in ``replaced``, wait in it, or go on running in it."""
+    goes_on = isinstance(replaced, Running) and not new.is_finished()
+    return goes_on or isinstance(replaced, Finished | Scheduled)
 
 
 def _task_run_info(run: TaskRun) -> TaskRunInfo:

@@ -9,7 +9,7 @@ import time
 from collections import ChainMap
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from headrace.exceptions import TaskTimeoutError
+from headrace.exceptions import TaskTimeoutError, describe
 from headrace.run_context import MISSING, context, current_frame
 from headrace.signals import Signal
 from headrace.states import Cancelled, Crashed, Failed, State, Success, TimedOut
@@ -96,7 +96,7 @@ class Work:
 
     def failed(self, error: BaseException) -> Outcome:
         """Return the outcome for work that its executor could not run to the end."""
-        return Outcome(self.key, Crashed(f"The executor lost this task: {error}", error))
+        return Outcome(self.key, Crashed(f"The executor lost this task: {describe(error)}", error))
 
     def cancelled(self) -> Outcome:
         """Return the outcome for work that was given up before it began."""
@@ -174,7 +174,7 @@ def state_of(error: BaseException) -> State:
     if isinstance(error, KeyboardInterrupt):
         return Cancelled("Interrupted from the keyboard.", error)
     error = error.with_traceback(_own_frames(error))
-    text = f"{type(error).__name__}: {_text(error)}"
+    text = describe(error)
     return TimedOut(text, error) if isinstance(error, TaskTimeoutError) else Failed(text, error)
 
 
@@ -184,10 +184,3 @@ def _own_frames(error: BaseException) -> Any:
     while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__ and traceback.tb_next:
         traceback = traceback.tb_next
     return traceback
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
-        return "(its message cannot be shown)"

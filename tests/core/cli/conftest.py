@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -25,6 +26,7 @@ from headrace.flow_files import MODULE_PREFIX
 from headrace.hooks.scan import refresh
 
 PATIENCE = 20.0
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Done(NamedTuple):
@@ -111,10 +113,15 @@ class Terminal:
         os.close(slave)
         self.written = ""
 
+    @property
+    def text(self) -> str:
+        """What was written, without escape sequences."""
+        return ESCAPE.sub("", self.written)
+
     def wait_for(self, text: str) -> None:
         """Read until ``text`` was written."""
-        self._read(lambda: text in self.written)
-        assert text in self.written, self.written
+        self._read(lambda: text in self.text)
+        assert text in self.text, self.written
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

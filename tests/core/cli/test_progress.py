@@ -137,7 +137,7 @@ def test_a_success_that_hides_a_failure_says_so() -> None:
 def test_a_failure_says_how_many_tasks_could_not_run() -> None:
     with Flow("f") as flow:
         number(number(invert(0)))
-    assert watched(flow).last_line().endswith(": 'invert' failed, 2 tasks could not run")
+    assert watched(flow).last_line().endswith(": 'invert' failed and 2 tasks could not run")
 
 
 def test_several_failures_are_counted_and_the_first_is_named() -> None:

@@ -144,7 +144,7 @@ def test_an_unknown_executor_lists_the_installed_ones(cli) -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [("workers=zwei", "expects int or None, and got 'zwei'"), ("worker=2", "has no option 'worker'")],
+    [("workers=zwei", "and got 'zwei'"), ("worker=2", "has no option 'worker'")],
 )
 def test_a_wrong_option_of_an_executor_ends_with_2(cli, option: str, said: str) -> None:
     done = cli.here("run", cli.file(GREETING), "--executor", "threads", "-o", option)
@@ -198,6 +198,48 @@ def test_the_level_of_the_log_is_chosen(cli) -> None:
     assert ("a fact" in usual, "a detail" in usual) == (True, False)
     assert "a fact" not in quiet
     assert "a detail" in loud
+
+
+def test_an_exception_that_a_task_logs_itself_keeps_its_traceback(cli) -> None:
+    file = cli.file("""
+        @task
+        def talk():
+            try:
+                1 / 0
+            except ZeroDivisionError:
+                context.logger.exception("going on")
+
+        with Flow("talk") as flow:
+            talk()
+    """)
+    assert "going on\nTraceback (most recent call last)" in cli.apart("run", file).err
+
+
+def test_an_error_of_many_lines_is_one_line_in_the_log_and_its_last_lines_below(cli) -> None:
+    file = cli.file("""
+        @task
+        def talk(): raise ValueError("\\n".join(f"line {i}" for i in range(40)))
+
+        with Flow("talk") as flow:
+            talk()
+    """)
+    done = cli.apart("run", file)
+    assert "line 39" not in done.err
+    assert "ValueError: line 0 ..." in done.err
+    assert "  ValueError: line 0\n    ... 33 lines ...\n  line 34\n" in done.out
+
+
+def test_text_that_no_encoding_has_does_not_end_the_run(cli) -> None:
+    file = cli.file(r"""
+        @task
+        def shout(): raise ValueError("\ud800")
+
+        with Flow("shout") as flow:
+            shout()
+    """)
+    done = cli.apart("run", file)
+    assert done.code == 1
+    assert "ValueError: \\ud800" in done.out
 
 
 def test_a_file_that_configures_logging_gets_each_line_once(cli) -> None:

@@ -6,7 +6,8 @@ import io
 import logging
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 
 import pytest
 
@@ -18,74 +19,82 @@ class FakeTerminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> FakeTerminal:
+@contextmanager
+def terminal() -> Iterator[FakeTerminal]:
+    """Let standard output and error be one terminal."""
     stream = FakeTerminal()
-    monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setattr(sys, "stderr", stream)
-    return stream
+    with redirect_stdout(stream), redirect_stderr(stream):
+        yield stream
 
 
-def test_complete_lines_are_handed_over_and_the_rest_waits(terminal: FakeTerminal) -> None:
-    scrollback = Scrollback(colors=True)
-    with ExitStack() as stack:
+@contextmanager
+def scrolling(*, colors: bool = True) -> Iterator[tuple[Scrollback, FakeTerminal]]:
+    """Redirect what is printed inside the block."""
+    scrollback = Scrollback(colors=colors)
+    with terminal() as stream, ExitStack() as stack:
         scrollback.redirect(stack)
+        yield scrollback, stream
+
+
+def test_complete_lines_are_handed_over_and_the_rest_waits() -> None:
+    with scrolling() as (scrollback, stream):
         print("one")
         print("tw", end="")
         assert scrollback.take() == "one\n"
         print("o")
         assert scrollback.take() == "two\n"
-    assert terminal.getvalue() == ""
+    assert stream.getvalue() == ""
 
 
-def test_the_end_takes_everything(terminal: FakeTerminal) -> None:
-    scrollback = Scrollback(colors=True)
-    with ExitStack() as stack:
-        scrollback.redirect(stack)
+def test_the_end_takes_everything() -> None:
+    with scrolling() as (scrollback, _):
         print("unfinished", end="")
     assert scrollback.take(everything=True) == "unfinished\n"
     assert scrollback.take(everything=True) == ""
 
 
-def test_streams_come_back_and_old_references_pass_on(terminal: FakeTerminal) -> None:
-    with ExitStack() as stack:
-        Scrollback(colors=True).redirect(stack)
-        kept = sys.stdout
-    assert sys.stdout is terminal
-    kept.write("late")
-    assert terminal.getvalue() == "late"
+def test_streams_come_back_and_old_references_pass_on() -> None:
+    with terminal() as stream:
+        with ExitStack() as stack:
+            Scrollback(colors=True).redirect(stack)
+            kept = sys.stdout
+        assert sys.stdout is stream
+        kept.write("late")
+        kept.flush()
+    assert stream.getvalue() == "late"
 
 
-def test_what_somebody_put_on_top_stays(terminal: FakeTerminal) -> None:
+def test_what_somebody_put_on_top_stays() -> None:
     on_top = io.StringIO()
-    with ExitStack() as stack:
-        Scrollback(colors=True).redirect(stack)
-        sys.stdout = on_top
-    assert sys.stdout is on_top
+    with terminal():
+        with ExitStack() as stack:
+            Scrollback(colors=True).redirect(stack)
+            sys.stdout = on_top
+        assert sys.stdout is on_top
 
 
-def test_a_stream_that_is_no_terminal_is_left_alone(terminal: FakeTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_is_no_terminal_is_left_alone() -> None:
     pipe = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", pipe)
-    with ExitStack() as stack:
+    with terminal(), redirect_stderr(pipe), ExitStack() as stack:
         Scrollback(colors=True).redirect(stack)
         print("to the pipe", file=sys.stderr)
     assert pipe.getvalue() == "to the pipe\n"
 
 
-def test_logging_handlers_are_redirected_for_the_time_being(terminal: FakeTerminal) -> None:
-    handler = logging.StreamHandler(terminal)
+def test_logging_handlers_are_redirected_for_the_time_being() -> None:
     logger = logging.getLogger("test.scrollback")
-    logger.addHandler(handler)
     scrollback = Scrollback(colors=True)
-    try:
-        with ExitStack() as stack:
-            scrollback.redirect(stack)
-            logger.warning("a fact")
-            assert scrollback.take() == "a fact\n"
-        assert handler.stream is terminal
-    finally:
-        logger.removeHandler(handler)
+    with terminal() as stream:
+        handler = logging.StreamHandler(stream)
+        logger.addHandler(handler)
+        try:
+            with ExitStack() as stack:
+                scrollback.redirect(stack)
+                logger.warning("a fact")
+                assert scrollback.take() == "a fact\n"
+            assert handler.stream is stream
+        finally:
+            logger.removeHandler(handler)
 
 
 @pytest.mark.parametrize(
@@ -100,27 +109,22 @@ def test_logging_handlers_are_redirected_for_the_time_being(terminal: FakeTermin
         ("[bold]markup[/bold]\n", "[bold]markup[/bold]\n"),
     ],
 )
-def test_only_colors_get_through(terminal: FakeTerminal, written: str, shown: str) -> None:
-    scrollback = Scrollback(colors=True)
-    with ExitStack() as stack:
-        scrollback.redirect(stack)
+def test_only_colors_get_through(written: str, shown: str) -> None:
+    with scrolling() as (scrollback, _):
         sys.stdout.write(written)
     assert scrollback.take() == shown
 
 
-def test_no_colors_get_through_where_none_are_wanted(terminal: FakeTerminal) -> None:
-    scrollback = Scrollback(colors=False)
-    with ExitStack() as stack:
-        scrollback.redirect(stack)
+def test_no_colors_get_through_where_none_are_wanted() -> None:
+    with scrolling(colors=False) as (scrollback, _):
         print("a\x1b[31mred\x1b[0m")
     assert scrollback.take() == "ared\n"
 
 
-def test_nothing_is_lost_between_threads(terminal: FakeTerminal) -> None:
-    scrollback = Scrollback(colors=True)
-    with ExitStack() as stack:
-        scrollback.redirect(stack)
-        threads = [threading.Thread(target=lambda: [sys.stdout.write("x\n") for _ in range(1000)]) for _ in range(4)]
+def test_nothing_is_lost_between_threads() -> None:
+    with scrolling() as (scrollback, _):
+        out = sys.stdout
+        threads = [threading.Thread(target=lambda: [out.write("x\n") for _ in range(1000)]) for _ in range(4)]
         for thread in threads:
             thread.start()
         found = ""
@@ -129,8 +133,6 @@ def test_nothing_is_lost_between_threads(terminal: FakeTerminal) -> None:
     assert found + scrollback.take() == "x\n" * 4000
 
 
-def test_only_text_can_be_written(terminal: FakeTerminal) -> None:
-    with ExitStack() as stack:
-        Scrollback(colors=True).redirect(stack)
-        with pytest.raises(TypeError, match="takes a string, not bytes"):
-            sys.stdout.write(b"x")  # type: ignore[arg-type]
+def test_only_text_can_be_written() -> None:
+    with scrolling(), pytest.raises(TypeError, match="takes a string, not bytes"):
+        sys.stdout.write(b"x")  # type: ignore[arg-type]

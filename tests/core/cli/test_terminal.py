@@ -7,7 +7,6 @@ import re
 import pytest
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STEPS = """
     import time
 
@@ -52,16 +51,12 @@ GENTLE = """
 """
 
 
-def plain(text: str) -> str:
-    return ESCAPE.sub("", text)
-
-
 def test_the_display_shows_tasks_and_counts_and_gives_the_cursor_back(cli) -> None:
     terminal = cli.on_terminal("run", cli.file(STEPS), size=(100, 30))
     terminal.wait_for("▶ load")
     terminal.wait_for("3/4")
     code = terminal.end()
-    text = plain(terminal.written)
+    text = terminal.text
     assert code == 0
     assert "↻" in text or "1 retrying" in text
     assert "✓ clean" in text
@@ -73,7 +68,7 @@ def test_the_display_shows_tasks_and_counts_and_gives_the_cursor_back(cli) -> No
 def test_prints_and_log_lines_appear_once_and_unchanged(cli) -> None:
     terminal = cli.on_terminal("run", cli.file(STEPS))
     terminal.end()
-    text = plain(terminal.written)
+    text = terminal.text
     assert text.count("[bold]printed[/bold]") == 1
     assert text.count("WARNING load: logged [red]as it is[/red]") == 1
 
@@ -113,7 +108,7 @@ def test_an_interrupt_gives_the_cursor_back_and_shows_what_was_cancelled(cli) ->
     terminal.interrupt()
     assert terminal.end() == 130
     assert terminal.written.rindex(SHOW) > terminal.written.rindex(HIDE)
-    text = plain(terminal.written)
+    text = terminal.text
     assert "■ gentle was cancelled after" in text
     assert "Traceback" not in text
 
@@ -160,7 +155,7 @@ def test_a_handler_on_the_terminal_is_led_above_the_display(cli) -> None:
     """)
     terminal = cli.on_terminal("run", file)
     terminal.end()
-    lines = plain(terminal.written).replace("\r", "\n").splitlines()
+    lines = terminal.text.replace("\r", "\n").splitlines()
     assert lines.count("mine a fact") == 1
 
 
@@ -180,5 +175,5 @@ def test_many_tasks_fit_the_screen(cli) -> None:
     assert terminal.end() == 0
     frames = terminal.written.split("\x1b[1A")
     assert max(map(len, (frame.splitlines() for frame in frames))) <= 16
-    for line in plain(terminal.written).replace("\r", "\n").splitlines():
+    for line in terminal.text.replace("\r", "\n").splitlines():
         assert len(line) <= 60
