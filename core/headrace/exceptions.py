@@ -96,6 +96,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{question}Known: {', '.join(known)}."
 
 
+def describe(error: BaseException) -> str:
+    """Return the class and the message of ``error``; never raises, whatever its ``__str__`` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return f"{type(error).__name__}: (its message cannot be shown)"
+
+
 class HeadraceError(Exception):
     """Root of every error headrace raises on purpose.
 
@@ -120,7 +128,7 @@ def _rebuild(cls: type[HeadraceError], args: tuple[object, ...], attributes: dic
     solid: type[BaseException] = cls
     while solid.__module__ != "builtins":
         solid = solid.__base__  # type: ignore[assignment]
-    error: HeadraceError = solid.__new__(cls, *args)  # type: ignore[assignment]
+    error: HeadraceError = solid.__new__(cls, *args)
     error.args = args
     error.__dict__.update(attributes)
     return error

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headrace.abc import Executor
     from headrace.engine import Engine
     from headrace.engine.plan import Plan
+    from headrace.engine.runs import RunOptions
     from headrace.log import Logger
     from headrace.states import State
     from headrace.visualize.drawing import Direction
@@ -503,6 +504,7 @@ class Flow:
         *,
         executor: str | Executor | None = None,
         engine: Engine | None = None,
+        options: RunOptions | None = None,
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now; return its final state.
@@ -513,7 +515,8 @@ class Flow:
             parameters: values by parameter name; they may be given as keyword arguments too.
             executor: overrides the flow's and the configured one.
             engine: the engine to run in, with its plugins; by default one of its own.
-            kwargs: parameters by name, or any option of `headrace.engine.RunOptions`.
+            options: everything else that a run can be told.
+            kwargs: parameters by name, and what `headrace.engine.runs.RunOptions` has, where no parameter is called so.
 
         Raises:
             FlowDefinitionError: the flow cannot run, for example because of a cycle.
@@ -527,7 +530,7 @@ class Flow:
             raise FlowDefinitionError(
                 f"Flow {self.name!r} cannot run inside its own `with` block.", hint="Run it after the block."
             )
-        return run_flow(self, dict(parameters or {}), executor=executor, engine=engine, **kwargs)
+        return run_flow(self, dict(parameters or {}), executor=executor, engine=engine, options=options, **kwargs)
 
     def visualize(
         self,

@@ -8,7 +8,7 @@ is resolved when somebody asks for the plugin, so a plugin that nobody named cos
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
 
@@ -129,8 +129,7 @@ class FlowRunInfo:
     task_count: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaskRunInfo:
+class TaskRunInfo(NamedTuple):
     """What an observer is told about a task run. Picklable.
 
     ``map_index`` is None for a task that is not a mapped child; ``attempt`` counts from 1.

@@ -47,7 +47,8 @@ class ENDRUN(Signal):
     def __init__(self, state: states.State) -> None:
         if not isinstance(state, states.Finished | states.Scheduled):
             raise DefinitionTypeError(
-                f"ENDRUN takes a state to end in, and got {state!r}.", hint="Raise `ENDRUN(Failed('why'))`, for example."
+                f"ENDRUN takes a state to end in, and got {state!r}.",
+                hint="Raise `ENDRUN(Failed('why'))`, for example.",
             )
         BaseException.__init__(self, state.message)
         self.state = state

@@ -311,7 +311,7 @@ class FunctionTask(Task, Generic[P, R]):
 
     if TYPE_CHECKING:
         # A call takes tasks where ``run`` takes values, and stands for the result.
-        def __call__(
+        def __call__(  # type: ignore[override]
             self,
             *args: Any,
             mapped: bool = False,
@@ -321,7 +321,7 @@ class FunctionTask(Task, Generic[P, R]):
             **kwargs: Any,
         ) -> FunctionTask[..., R]: ...
 
-        def map(
+        def map(  # type: ignore[override]
             self,
             *args: Any,
             upstream_tasks: Iterable[object] | None = None,
@@ -342,7 +342,7 @@ class FunctionTask(Task, Generic[P, R]):
 
 
 @overload
-def task(fn: Callable[P, R], /) -> FunctionTask[P, R]: ...
+def task(fn: Callable[P, R], /, **task_args: Any) -> FunctionTask[P, R]: ...
 @overload
 def task(**task_args: Any) -> Callable[[Callable[P, R]], FunctionTask[P, R]]: ...
 def task(fn: Callable[..., Any] | None = None, /, **task_args: Any) -> Any:

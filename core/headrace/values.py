@@ -44,7 +44,7 @@ def _constant_name(value: object) -> str:
         return long
     try:
         text = repr(value)
-    except Exception:  # a foreign __repr__ may raise anything, and a deep list exceeds the recursion limit
+    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything; a deep list exceeds the recursion limit
         return long
     return text if len(text) <= _SHORT else long
 

@@ -15,6 +15,7 @@ from headrace.cli.interrupts import second_interrupt_ends_process
 from headrace.cli.logs import configure_logging
 from headrace.cli.outcome import Outcome
 from headrace.engine import Engine
+from headrace.engine.runs import RunOptions
 from headrace.exceptions import HeadraceError, PluginOptionError, UnknownParameterError
 from headrace.flow_files import load_flow, split_target
 
@@ -99,11 +100,10 @@ def _run(flow: Flow, request: Request, output: TextIO) -> int:
 
 
 def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engine: Engine, report: _Report) -> Outcome:
-    options: dict[str, Any] = {"run_name": request.run_name, "results": request.results, "notify": request.notify}
-    given = {key: value for key, value in options.items() if value}
+    options = RunOptions(run_name=request.run_name, results=request.results, notify=request.notify)
     try:
         with second_interrupt_ends_process(report.interrupted, report.abandon), report:
-            state = flow.run(parameters, executor=request.executor, engine=engine, **given)
+            state = flow.run(parameters, executor=request.executor, engine=engine, options=options)
     except KeyboardInterrupt:
         return Outcome(progress=report.progress, state=report.progress.final, interrupted=True)
     return Outcome(progress=report.progress, state=state)

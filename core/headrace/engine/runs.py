@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.abc import Executor as ExecutorInterface
@@ -61,11 +61,12 @@ def run_flow(
     *,
     executor: str | Executor | None = None,
     engine: Engine | None = None,
+    options: RunOptions | None = None,
     **kwargs: Any,
 ) -> State:
     """Run ``flow``; see `Flow.run`."""
     plan = flow.plan()
-    options = _split(flow.name, plan.parameters, parameters, kwargs)
+    options = _split(flow.name, plan.parameters, parameters, options or RunOptions(), kwargs)
     values = _parameter_values(flow.name, plan.parameters, parameters)
     if engine is None:
         from headrace.engine import Engine  # noqa: PLC0415 - it imports this module's neighbours
@@ -76,18 +77,22 @@ def run_flow(
 
 
 def _split(
-    flow_name: str, known: Sequence[Parameter], parameters: dict[str, Any], kwargs: dict[str, Any]
+    flow_name: str,
+    known: Sequence[Parameter],
+    parameters: dict[str, Any],
+    options: RunOptions,
+    kwargs: dict[str, Any],
 ) -> RunOptions:
-    """Move parameters given by keyword into ``parameters`` and return the other keywords as options."""
+    """Move parameters given by keyword into ``parameters``; return ``options`` with the other keywords."""
     names = {parameter.name for parameter in known}
-    options = {f.name for f in fields(RunOptions)}
+    option_names = {f.name for f in fields(RunOptions)}
     for key in names.intersection(kwargs):
         parameters[key] = kwargs.pop(key)
-    for key in kwargs.keys() - options:
-        raise UnknownParameterError(flow_name, key, names | options)
+    for key in kwargs.keys() - option_names:
+        raise UnknownParameterError(flow_name, key, names | option_names)
     for key in parameters.keys() - names:
         raise UnknownParameterError(flow_name, key, names)
-    return RunOptions(**kwargs)
+    return replace(options, **kwargs) if kwargs else options
 
 
 def _parameter_values(flow_name: str, known: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

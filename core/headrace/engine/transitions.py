@@ -43,6 +43,10 @@ class Transitions:
         self._task_watchers = [w for w in watchers if w.watches_tasks]
         self._flow_watchers = [w for w in watchers if w.watches_flows]
         self._watched = bool(self._task_watchers)
+        if self._watched:
+            from headrace.plugins import TaskRunInfo  # noqa: PLC0415 - brings pluggy, which watchers have loaded
+
+            self._task_run_info = TaskRunInfo
 
     @property
     def info(self) -> FlowRunInfo:
@@ -62,7 +66,7 @@ class Transitions:
         if task.state_handlers and new is not old:
             new = call_handlers(task, task.state_handlers, old, new)
         if self._watched and new is not old:
-            task_run = _task_run_info(run)
+            task_run = _task_run_info(self._task_run_info, run)
             for watcher in self._task_watchers:
                 watcher.task_state_changed(self.info, task_run, old, new)
         run.state = new
@@ -125,11 +129,9 @@ def _may_follow(replaced: object, new: State) -> bool:
     return goes_on or isinstance(replaced, Finished | Scheduled)
 
 
-def _task_run_info(run: TaskRun) -> TaskRunInfo:
-    from headrace.plugins import TaskRunInfo  # noqa: PLC0415 - brings pluggy, which whoever watches has loaded
-
+def _task_run_info(make: type[TaskRunInfo], run: TaskRun) -> TaskRunInfo:
     node = run.node
-    return TaskRunInfo(
+    return make(
         task_name=node.task.name,
         task_slug=node.slug,
         map_index=None if run.map_index < 0 else run.map_index,
