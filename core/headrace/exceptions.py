@@ -8,6 +8,7 @@ HeadraceError
 │   └── NoActiveFlowError                 a task was called outside a flow
 ├── TaskDefinitionError (ValueError)      a task's arguments or signature cannot work
 ├── DefinitionTypeError (TypeError)       something of the wrong type was given where a flow is written
+├── ScheduleError (ValueError)            a schedule was written in a way that cannot work
 ├── ParameterError (ValueError)           the values given to a run do not fit the flow's parameters
 │   ├── MissingParameterError
 │   ├── UnknownParameterError
@@ -76,6 +77,7 @@ __all__ = [
     "ResultReleasedError",
     "SecretError",
     "SecretNotFoundError",
+    "ScheduleError",
     "StateHandlerError",
     "TaskDefinitionError",
     "TaskRunError",
@@ -185,6 +187,10 @@ class TaskDefinitionError(HeadraceError, ValueError):
 
 class DefinitionTypeError(HeadraceError, TypeError):
     """Something of the wrong type was given where a flow is written."""
+
+
+class ScheduleError(HeadraceError, ValueError):
+    """A schedule, or a part of one, was written in a way that cannot work."""
 
 
 class ParameterError(HeadraceError, ValueError):
@@ -309,7 +315,7 @@ class UnhashableArgumentError(TaskRunError, TypeError):
 
 
 class MissingDependencyError(TaskRunError, ImportError):
-    """A prebuilt task needs a library that is not installed."""
+    """A prebuilt task, or another part of headrace, needs a library that is not installed."""
 
     def __init__(self, needed_by: str, module: str, extra: str) -> None:
         self.module, self.extra = module, extra

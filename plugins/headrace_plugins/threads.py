@@ -51,6 +51,8 @@ class ThreadsExecutor(Executor):
         stack.callback(self._stop)
 
     def _stop(self) -> None:
+        # A run that broke off leaves work behind that must not begin now.
+        self.withdraw()
         for _ in self._crew:
             self._queue.put(None)
         for worker in self._crew:

@@ -36,7 +36,7 @@ def outcome(flow: Flow, **parameters: Any) -> dict[str, Any]:
 
 class TestCompareValue:
     def test_equal_values_pass_and_give_none(self):
-        assert CompareValue(5).run(5) is None
+        assert CompareValue(5).run(5) is None  # type: ignore[func-returns-value]
 
     def test_other_values_skip(self):
         with pytest.raises(SKIP, match="4 is not 5"):
@@ -98,9 +98,8 @@ class TestCase:
             echo(1, flow=Flow("other"))
 
     def test_another_flow_can_be_built_inside(self):
-        with Flow("outer") as outer, case(echo(1), 1):
-            with Flow("inner") as inner:
-                inside = echo(2)
+        with Flow("outer") as outer, case(echo(1), 1), Flow("inner") as inner:
+            inside = echo(2)
         assert list(inner.tasks) == [inside]
         assert len(outer.tasks) == 1
 

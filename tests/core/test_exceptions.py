@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headrace import exceptions
-from headrace.exceptions import HeadraceError, nearest
+from headrace.exceptions import HeadraceError, describe, nearest
 
 EXAMPLES: dict[str, HeadraceError] = {
     "ConfigError": exceptions.ConfigError("bad", hint="Mend it."),
@@ -179,6 +179,18 @@ class TestNearest:
 
     def test_it_says_nothing_if_nothing_is_known(self):
         assert nearest("x", []) == ""
+
+
+class TestDescribe:
+    def test_it_gives_class_and_message(self):
+        assert describe(ValueError("bad")) == "ValueError: bad"
+
+    def test_it_never_raises(self):
+        class Shy(Exception):
+            def __str__(self):
+                raise RuntimeError("no")
+
+        assert describe(Shy()) == "Shy: (its message cannot be shown)"
 
 
 def test_a_cause_survives_within_the_process():

@@ -68,7 +68,16 @@ def test_dir_lists_the_public_names():
 def test_a_star_import_brings_exactly_the_public_names():
     found = printed("from headrace import *; print(*sorted(name for name in dir() if name != '__builtins__'))")
     # These dunders are there in any module.
-    module = {"__annotations__", "__cached__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__"}
+    module = {
+        "__annotations__",
+        "__cached__",
+        "__doc__",
+        "__file__",
+        "__loader__",
+        "__name__",
+        "__package__",
+        "__spec__",
+    }
     assert set(found) - module == set(NAMES)
 
 

@@ -258,7 +258,7 @@ def test_an_interrupt_while_a_file_is_loaded_goes_through(write: Write) -> None:
         load_flow(write("raise KeyboardInterrupt\n"))
 
 
-# FILE:FLOW
+# Targets
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,12 @@ class Two(Task):
 
 def graph_of(names: str, *pairs: str) -> tuple[TaskGraph, dict[str, Task]]:
     """Make a graph of one-letter tasks, ``"ab"`` being an edge from a to b."""
-    graph, tasks = TaskGraph(), {name: Two(name=name) for name in names}
+    graph = TaskGraph()
+    tasks: dict[str, Task] = {name: Two(name=name) for name in names}
     for one in tasks.values():
         graph.add(one)
-    for up, down in pairs:
-        graph.connect(Edge(tasks[up], tasks[down]), "f")
+    for pair in pairs:
+        graph.connect(Edge(tasks[pair[0]], tasks[pair[1]]), "f")
     return graph, tasks
 
 
@@ -148,7 +149,8 @@ class TestSorting:
     @given(st.permutations(range(8)), st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20))
     def test_it_agrees_with_networkx(self, order, pairs):
         tasks = {number: Two(name=str(number)) for number in order}
-        graph, reference = TaskGraph(), networkx.DiGraph()
+        graph = TaskGraph()
+        reference: networkx.DiGraph[int] = networkx.DiGraph()
         for number in order:
             graph.add(tasks[number])
             reference.add_node(number)

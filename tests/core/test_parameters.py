@@ -166,7 +166,8 @@ class TestRun:
     @pytest.mark.parametrize("name", ["flow", "self", "context", "run_name", "notify", "name", "größe", "a b"])
     def test_a_parameter_may_have_any_name(self, name):
         flow, result = flow_with(Parameter(name))
-        assert flow.run(**{name: 1}).result[result].result == [1]
+        given: dict[str, Any] = {name: 1}
+        assert flow.run(**given).result[result].result == [1]
 
     @pytest.mark.parametrize("name", ["parameters", "executor", "engine"])
     def test_names_that_run_takes_itself_work_in_the_dictionary(self, name):

@@ -168,12 +168,11 @@ class TestRun:
         assert log[0] == ("init", ("oak",), {"size": 4})
 
     def test_without_setup_the_resource_is_none(self, log):
-        @resource_manager
         class Bare:
             def cleanup(self, resource):
                 log.append(resource)
 
-        with Flow("f") as flow, Bare() as resource:
+        with Flow("f") as flow, resource_manager(Bare)() as resource:
             result = echo(resource)
         assert flow.run().result[result].result is None
         assert log == [None]
@@ -203,14 +202,13 @@ class TestRun:
         assert log == [("init", (), {})]
 
     def test_cleanup_is_skipped_if_the_manager_could_not_be_made(self):
-        @resource_manager
         class Broken:
             def __init__(self):
                 raise ValueError("no")
 
             def cleanup(self, resource): ...
 
-        with Flow("f") as flow, Broken():
+        with Flow("f") as flow, resource_manager(Broken)():
             inside = echo(1)
         state = flow.run()
         (cleanup,) = flow.get_tasks(name="Broken.cleanup")
@@ -219,12 +217,11 @@ class TestRun:
         assert state.is_failed()
 
     def test_a_failed_cleanup_does_not_fail_the_run(self):
-        @resource_manager
         class Stuck:
             def cleanup(self, resource):
                 raise ValueError("no")
 
-        with Flow("f") as flow, Stuck():
+        with Flow("f") as flow, resource_manager(Stuck)():
             echo(1)
         state = flow.run()
         (cleanup,) = flow.get_tasks(name="Stuck.cleanup")
@@ -254,9 +251,8 @@ class TestRun:
 
             return resource_manager(Named, name=name)
 
-        with Flow("f") as flow, make("outer")():
-            with make("inner")():
-                task(lambda: log.append("work"))()
+        with Flow("f") as flow, make("outer")(), make("inner")():
+            task(lambda: log.append("work"))()
         assert flow.run().is_successful()
         assert log.index("setup outer") < log.index("work")
         assert log.index("setup inner") < log.index("work") < log.index("cleanup inner")

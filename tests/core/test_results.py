@@ -62,6 +62,10 @@ class TestKeepAndLoad:
         found = keeper.load(keeper.keep(work(), lambda x: x + offset))
         assert found(4) == 7
 
+    def test_the_next_attempt_replaces_what_the_one_before_kept(self, keeper, shelf):
+        first, second = keeper.keep(work(), 1), keeper.keep(work(), 2)
+        assert (first == second, len(shelf.held), keeper.load(second)) == (True, 1, 2)
+
     def test_what_cannot_be_pickled_is_a_type_error_that_names_its_class(self, keeper, shelf):
         with pytest.raises(TypeError, match="lock"):
             keeper.keep(work(), threading.Lock())
@@ -123,7 +127,9 @@ class TestLocations:
         assert one.lower() != other.lower()
         assert (keeper.load(one), keeper.load(other)) == slugs
 
-    @pytest.mark.parametrize("slug", ["../../etc/passwd", "/etc/passwd", "..", ".", "", "a\0b", "x" * 10_000, "名" * 500])
+    @pytest.mark.parametrize(
+        "slug", ["../../etc/passwd", "/etc/passwd", "..", ".", "", "a\0b", "x" * 10_000, "名" * 500]
+    )
     def test_any_name_stays_inside_and_is_short(self, keeper, slug):
         parts = keeper.keep(work(slug), 5).split("/")
         assert parts[:2] == ["flow", "run-id"]
@@ -163,8 +169,12 @@ class TestInARun:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_result_that_cannot_be_stored_fails_its_task(self, tmp_path):
+        @task
+        def lock():
+            return threading.Lock()
+
         with Flow("f") as flow:
-            result = task(lambda: threading.Lock(), name="lock")()
+            result = lock()
         state = flow.run(results=f"file://{tmp_path}").result[result]
         assert isinstance(state.result, TypeError)
 

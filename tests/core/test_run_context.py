@@ -103,10 +103,10 @@ class TestBlocks:
                 await asyncio.sleep(0)
                 return context.colour
 
-        async def both() -> list[Any]:
+        async def both() -> Any:
             return await asyncio.gather(paint("red"), paint("blue"))
 
-        assert asyncio.run(both()) == ["red", "blue"]
+        assert list(asyncio.run(both())) == ["red", "blue"]
 
 
 class TestWhileBuilding:

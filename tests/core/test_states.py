@@ -64,7 +64,7 @@ HIERARCHY = {
     Crashed: (Failed, "#c42800"),
     ValidationFailed: (Failed, "#ff5131"),
 }
-PREDICATES = {
+PREDICATES: dict[str, set[type[State]]] = {
     "is_pending": {Pending, Scheduled, Paused, Resume, Retrying},
     "is_scheduled": {Scheduled, Paused, Resume, Retrying, Queued},
     "is_queued": {Queued},

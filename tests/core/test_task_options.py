@@ -93,7 +93,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("given", [KeyError, [KeyError], (KeyError,), {KeyError}, iter([KeyError])])
     def test_a_filter_is_one_class_or_several(self, given):
-        assert Task(max_retries=1, retry_delay=0, retry_on=given).retry_on == {KeyError}
+        assert Task(max_retries=1, retry_delay=0, retry_on=given).retry_on == frozenset([KeyError])
 
     def test_without_a_filter_there_is_none(self):
         assert Task(max_retries=1, retry_delay=0).retry_on is None

@@ -238,6 +238,16 @@ class TestInARun:
         assert type(state) is TriggerFailed
         assert isinstance(state.result, KeyError)
 
+    def test_an_exception_that_cannot_be_shown_is_a_refusal_too(self):
+        class Shy(Exception):
+            def __str__(self):
+                raise RuntimeError("no")
+
+        def refuse(upstream_states):
+            raise Shy
+
+        assert type(ended(refuse)) is TriggerFailed
+
     def test_a_signal_is_adopted(self):
         def skip(upstream_states):
             raise SKIP("not today")

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import functools
-from collections import OrderedDict, defaultdict, deque, namedtuple
-from typing import Any
+from collections import OrderedDict, defaultdict, deque
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -10,12 +9,21 @@ from headrace import Flow, Parameter, Task, mapped, task, unmapped
 from headrace.exceptions import FlowDefinitionError
 from headrace.values import Constant, Dict, List, Set, Tuple, as_task, holds_task
 
-Pair = namedtuple("Pair", "left right")
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
 
 
 @task
 def echo(x):
     return x
+
+
+def nested(depth: int, value: Any) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def arrives(build) -> Any:
@@ -63,7 +71,7 @@ class TestConstant:
         assert Constant(Shy()).name == "Constant[Shy]"
 
     def test_a_list_nested_50000_levels_deep_is_named_after_its_type(self):
-        deep = functools.reduce(lambda inner, _: [inner], range(50_000), [1])
+        deep = nested(50_000, 1)
         assert Constant(deep).name == "Constant[list]"
 
     def test_it_is_successful_without_running(self):
@@ -109,7 +117,7 @@ class TestHoldsTask:
         assert holds_task(knot)
 
     def test_depth_has_no_limit(self):
-        deep = functools.reduce(lambda inner, _: [inner], range(50_000), [self.a_task])
+        deep = nested(50_000, self.a_task)
         assert holds_task(deep)
 
 
@@ -204,7 +212,7 @@ class TestArguments:
                 echo(knot)
 
     def test_a_hundred_levels_around_a_task_are_fine(self):
-        found = arrives(lambda: functools.reduce(lambda inner, _: [inner], range(100), echo(7)))
+        found = arrives(lambda: nested(100, echo(7)))
         for _ in range(100):
             (found,) = found
         assert found == 7

@@ -32,10 +32,11 @@ class VirtualClock(Clock):
     def now(self) -> float:
         return self.time
 
-    def wait(self, inbox: SimpleQueue[T], timeout: float) -> T | None:
+    def wait(self, inbox: SimpleQueue[T], timeout: float | None) -> T | None:
         try:
             item = inbox.get_nowait()
         except Empty:
+            assert timeout is not None, "the driver waits for what will never come"
             self.time += max(0.0, timeout)
             self._idle = 0 if timeout > 0 else self._idle + 1
             assert self._idle < 100, "the driver waits for nothing, again and again"

@@ -314,7 +314,11 @@ class Scripted(Task):
 
 
 TRIGGERS = {
-    **{name: getattr(triggers, name) for name in triggers.__all__ if name.startswith(("all_", "any_", "not_all", "alw"))},
+    **{
+        name: getattr(triggers, name)
+        for name in triggers.__all__
+        if name.startswith(("all_", "any_", "not_all", "alw"))
+    },
     "some_failed": triggers.some_failed(at_least=1),
     "some_successful": triggers.some_successful(at_least=0.5),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypothesis import strategies
-
 from tests.core.engine.reference import TRIGGERS, Act, Link, Role, Script
 
 ACTS = strategies.one_of(
@@ -19,7 +18,7 @@ SHAPES = strategies.sampled_from([(), (2,), (2,), (2, 2), (0,), (3,), (1, 2), (2
 def links(draw: strategies.DrawFn, number: int) -> tuple[Link, ...]:
     """Draw up to three upstream edges; the same upstream task may give two arguments."""
     count = draw(strategies.integers(0, min(3, number)))
-    found: dict[tuple[int, bool], Link] = {}
+    found: dict[tuple[int, int], Link] = {}
     for position in range(count):
         source = draw(strategies.integers(0, number - 1))
         data = draw(strategies.booleans() | strategies.just(value=True))

@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from tests.core.engine.fakes import FakePlugins
+from tests.core.engine.test_values import merged
 
 from headrace import Engine, Flow, task
 from headrace.abc import Notifier
 from headrace.engine.notifications import NotificationThread
 from headrace.plugins import FlowRunInfo, StateChange, TaskRunInfo
 from headrace.states import Failed, Running, Success
-from tests.core.engine.fakes import FakePlugins
-from tests.core.engine.test_values import merged
 
 RUN = FlowRunInfo(id="1", name="run", flow_name="flow")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.core.engine.reference import build
 
 from headrace import Flow, Parameter, flatten, mapped, task, unmapped
 from headrace.exceptions import CycleError
-from tests.core.engine.reference import build
 
 
 @task
@@ -17,7 +17,6 @@ def one() -> int:
 @task
 def take(x=None, y=None):
     return x
-
 
 
 def names(flow: Flow, indexes: list[int]) -> list[str]:

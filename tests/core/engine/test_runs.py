@@ -6,6 +6,8 @@ import threading
 from typing import Any
 
 import pytest
+from tests.core.engine.fakes import CountingExecutor, FakePlugins, FolderStore, Recorder
+from tests.core.engine.test_values import merged
 
 from headrace import Engine, Flow, Parameter, context, resource_manager, signals, task, triggers
 from headrace.engine.runs import new_run_id
@@ -20,8 +22,6 @@ from headrace.exceptions import (
 )
 from headrace.states import Cancelled, Failed, Paused, State, Success, TriggerFailed
 from headrace_plugins.threads import ThreadsExecutor
-from tests.core.engine.fakes import CountingExecutor, FakePlugins, FolderStore, Recorder
-from tests.core.engine.test_values import merged
 
 
 @task
@@ -142,6 +142,11 @@ class TestFinalState:
             good(task_args={"trigger": triggers.manual_only})
         flow.set_reference_tasks([important])
         assert type(flow.run()) is Paused
+
+    def test_a_reference_task_that_was_cancelled_before_is_no_failure(self):
+        with Flow("before") as flow:
+            last = good()
+        assert type(flow.run(task_states={last: Cancelled()})) is Success
 
     def test_it_knows_how_long_the_run_took(self):
         duration = self.final(good).duration
@@ -309,6 +314,14 @@ class TestStoredResults:
         engine = Engine(plugins=[FakePlugins()], config=merged({"results": {"store": f"folder:{tmp_path}"}}))
         assert flow.run(engine=engine).result[last].location is not None
 
+    @pytest.mark.parametrize("store", ["file:results", "memory:"])
+    def test_the_stores_that_ship_give_released_results_back(self, store, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with Flow("stored") as flow:
+            first = task(lambda: [1, 2, 3], name="first")()
+            take(first)
+        assert flow.run(results=store, keep_results="none").result[first].result == [1, 2, 3]
+
     def test_two_runs_do_not_overwrite_each_other(self, tmp_path):
         with Flow("stored") as flow:
             last = good()
@@ -326,8 +339,12 @@ class TestStoredResults:
         assert isinstance(state.result, OSError)
 
     def test_a_result_that_cannot_be_serialized_fails_the_task(self, tmp_path):
+        @task
+        def lock():
+            return threading.Lock()
+
         with Flow("stored") as flow:
-            last = task(lambda: threading.Lock(), name="lock")()
+            last = lock()
         state = flow.run(results=f"folder:{tmp_path}", engine=Engine(plugins=[FakePlugins()])).result[last]
         assert type(state) is Failed
         assert isinstance(state.result, TypeError)
@@ -352,7 +369,7 @@ class TestManyRuns:
 
         with Flow("twice") as flow:
             x = Parameter("x")
-            waited = task(lambda x: together.wait() and x or x, name="wait")(x)
+            waited = task(lambda x: (together.wait() and x) or x, name="wait")(x)
             last = task(lambda a, b: a + b, name="add").map(
                 task(lambda x: [x] * 50, name="list")(waited), list(range(50))
             )
@@ -385,7 +402,8 @@ class TestManyRuns:
         from headrace.plugins import hookimpl
 
         class Life:
-            events: list[str] = []
+            def __init__(self) -> None:
+                self.events: list[str] = []
 
             @hookimpl
             def headrace_engine_started(self) -> None:
@@ -413,6 +431,41 @@ class TestManyRuns:
         assert {uuid.UUID(text).variant for text in found} == {uuid.RFC_4122}
 
 
+class TestBrokenParts:
+    """A run that breaks off leaves no thread, started executor or context behind."""
+
+    def flow(self) -> Flow:
+        with Flow("broken") as flow:
+            task(lambda x: x, name="t").map(list(range(100)))
+        return flow
+
+    def test_an_executor_that_cannot_start(self):
+        class Refusing(CountingExecutor):
+            def start(self, context: Any, stack: Any) -> None:
+                super().start(context, stack)
+                raise OSError("no cluster")
+
+        executor = Refusing()
+        with pytest.raises(OSError, match="no cluster"):
+            self.flow().run(executor=executor)
+        assert executor.stopped == 1
+
+    def test_an_observer_in_strict_mode(self):
+        from headrace.plugins import hookimpl
+
+        class Broken:
+            @hookimpl
+            def headrace_task_state_changed(self, task_run: Any) -> None:
+                if task_run.name == "t[50]":
+                    raise RuntimeError("broken observer")
+
+        before = set(threading.enumerate())
+        with pytest.raises(RuntimeError, match="broken observer"):
+            self.flow().run(executor="threads", engine=Engine(plugins=[Broken()], strict=True))
+        assert set(threading.enumerate()) <= before
+        assert "flow_name" not in context
+
+
 class TestResources:
     """Cleaned up whatever happens to the tasks that use them."""
 
@@ -430,7 +483,8 @@ class TestResources:
             def cleanup(self, server: str) -> None:
                 events.append(f"cleanup {server}")
 
-        with Flow("resources") as flow, Server() as server:
+        manager: Any = Server
+        with Flow("resources") as flow, manager() as server:
             body(server, events)
         return events, flow.run()
 

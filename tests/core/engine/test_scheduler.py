@@ -8,14 +8,14 @@ from random import Random
 
 import pytest
 from hypothesis import given, settings, strategies
+from tests.core.engine.reference import Script, assert_upstream_first, build, expect, told
+from tests.core.engine.scripts import map_scripts, scripts
+from tests.core.engine.simulation import Simulation
 
 from headrace import Flow, mapped, task, unmapped
 from headrace.engine.scheduler import Scheduler
 from headrace.states import Cancelled, Mapped, Paused, Pending, Resume, Retrying, Scheduled, State, Success
 from headrace_plugins.threads import ThreadsExecutor
-from tests.core.engine.reference import Script, assert_upstream_first, build, expect, told
-from tests.core.engine.scripts import map_scripts, scripts
-from tests.core.engine.simulation import Simulation
 
 quick = settings(max_examples=100, deadline=None)
 
@@ -43,19 +43,19 @@ def test_threads_end_like_the_reference(script):
     ends(lambda flow: flow.run(executor=ThreadsExecutor(3)), script)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(scripts(), strategies.integers(1, 6), strategies.randoms(use_true_random=False))
 def test_completions_in_any_order_end_like_the_reference(script, capacity, random: Random):
     ends(lambda flow: Simulation(flow, random.randrange, capacity).run(), script)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(map_scripts(), strategies.integers(1, 6), strategies.randoms(use_true_random=False))
 def test_maps_over_maps_in_any_order_end_like_the_reference(script, capacity, random: Random):
     ends(lambda flow: Simulation(flow, random.randrange, capacity).run(), script)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     scripts() | map_scripts(),
     strategies.integers(1, 20),
@@ -71,6 +71,20 @@ def test_a_cancelled_run_begins_nothing_and_finishes_everything(script, cancel_a
     for run in simulation.scheduler.runs:
         states = run.state.map_states if isinstance(run.state, Mapped) else [run.state]
         assert all(state.is_finished() and not state.is_looped() for state in states)
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts() | map_scripts(), strategies.data(), strategies.integers(1, 6))
+def test_states_brought_along_from_an_earlier_run_lead_to_the_same_end(script, data, capacity):
+    flow, tasks, journal = build(script)
+    first = Simulation(flow).run().states(*tasks)
+    journal.entries.clear()
+    kept = data.draw(strategies.sets(strategies.sampled_from(range(len(script)))))
+    order = flow.plan().index
+    again = Simulation(flow, capacity=capacity).run({order[tasks[number]]: first[number] for number in kept})
+    expected = expect(script)
+    assert [told(state) for state in again.states(*tasks)] == [end.told() for end in expected.ends]
+    assert journal.calls == {call: count for call, count in expected.calls.items() if call[0] not in kept}
 
 
 @settings(max_examples=50, deadline=None)
@@ -407,13 +421,12 @@ def test_pending_runs_say_so():
     assert all(isinstance(run.state, Pending) for run in desk.scheduler.runs)
 
 
-@pytest.mark.parametrize("capacity", [1, 4])
-def test_a_chain_of_50_000_runs_needs_no_recursion(capacity):
+def test_a_chain_of_50_000_runs_needs_no_recursion():
     with Flow("long") as flow:
         last = number()
         for _ in range(49_999):
             last = follow(last)
-    assert Simulation(flow, capacity=capacity).run().states(last)[0].result == 1
+    assert Simulation(flow).run().states(last)[0].result == 1
 
 
 def test_a_chain_of_maps_needs_no_recursion():

@@ -194,7 +194,11 @@ def test_a_timed_out_task_is_retried():
 
 
 def test_each_child_of_a_map_has_the_timeout_for_itself():
+    @task(timeout=0.1)
+    def slow(x):
+        time.sleep(x)
+
     with Flow("children") as flow:
-        last = task(lambda x: time.sleep(x) or x, name="slow", timeout=0.1).map([0, 2, 0.01])
+        last = slow.map([0, 2, 0.01])
     states = flow.run(executor="local").result[last].map_states
     assert [type(state) is TimedOut for state in states] == [False, True, False]

@@ -6,12 +6,12 @@ import logging
 from typing import Any
 
 import pytest
+from tests.core.engine.fakes import Recorder, VirtualClock
 
 from headrace import Engine, Flow, context, signals, task, triggers
 from headrace.engine.transitions import call_handlers
 from headrace.exceptions import StateHandlerError
 from headrace.states import Failed, Pending, Running, Skipped, State, Success, TriggerFailed
-from tests.core.engine.fakes import Recorder, VirtualClock
 
 Steps = list[tuple[str, str]]
 
@@ -113,7 +113,9 @@ class TestOrder:
 
     def test_on_failure_is_called_for_every_attempt(self):
         found: list[Any] = []
-        run_one(fail, on_failure=lambda task, state: found.append((task.name, state.message)), max_retries=2, retry_delay=1)
+        run_one(
+            fail, on_failure=lambda task, state: found.append((task.name, state.message)), max_retries=2, retry_delay=1
+        )
         assert found == [("one", "ValueError: no")] * 3
 
     def test_on_failure_is_not_called_for_a_success(self):
@@ -217,7 +219,6 @@ class TestWhatAHandlerCanChange:
         seen: list[Any] = []
         run_one(lambda: 1, state_handlers=[lambda *_: seen.append(context.flow_name)])
         assert seen == ["one", "one"]
-
 
     def test_a_map_whose_handler_fails_is_failed_and_so_is_the_map_over_it(self):
         def broken(_task: Any, _old: State, new: State) -> None:
@@ -327,7 +328,8 @@ class TestObservers:
         from headrace.plugins import hookimpl
 
         class Where:
-            threads: set[str] = set()
+            def __init__(self) -> None:
+                self.threads: set[str] = set()
 
             @hookimpl
             def headrace_task_state_changed(self, new: Any) -> None:

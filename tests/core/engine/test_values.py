@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.core.engine.fakes import FakePlugins
 
 from headrace import Engine, Flow, task
 from headrace.engine.values import ValueKeeper, approximate_size
 from headrace.exceptions import ResultNotFoundError, ResultReleasedError
 from headrace.states import Mapped, ReleasedValue, State, Success
-from tests.core.engine.fakes import FakePlugins
 
 LIMIT = 10_000
 
 
-def keeper(policy: Any = "auto", value_limit: int = LIMIT, total_limit: int = 10 * LIMIT, store: Any = None) -> ValueKeeper:
+def keeper(
+    policy: Any = "auto", value_limit: int = LIMIT, total_limit: int = 10 * LIMIT, store: Any = None
+) -> ValueKeeper:
     return ValueKeeper(policy, value_limit, total_limit, store)
 
 
@@ -159,6 +161,11 @@ class TestSize:
         assert approximate_size(odd(), LIMIT) > LIMIT
 
 
+@task
+def length(x: Any) -> int:
+    return len(x)
+
+
 class TestRuns:
     def states(self, keep_results: Any = None, **kwargs: Any) -> tuple[State, State]:
         @task
@@ -167,7 +174,7 @@ class TestRuns:
 
         with Flow("values") as flow:
             first = make()
-            last = task(lambda x: len(x), name="length")(first)
+            last = length(first)
         result = flow.run(executor="local", keep_results=keep_results, **kwargs).result
         return result[first], result[last]
 
@@ -195,7 +202,9 @@ class TestRuns:
             first = task(lambda x: [x] * 3, name="make").map([1, 2])
             task(lambda xs: None, name="read")(first)
         engine = Engine(plugins=[FakePlugins()])
-        state = flow.run(executor="local", engine=engine, keep_results="none", results=f"folder:{tmp_path}").result[first]
+        state = flow.run(executor="local", engine=engine, keep_results="none", results=f"folder:{tmp_path}").result[
+            first
+        ]
         assert isinstance(state, Mapped)
         assert [kept(child) for child in state.map_states] == [False, False]
         assert state.result == [[1, 1, 1], [2, 2, 2]]
@@ -203,7 +212,7 @@ class TestRuns:
     def test_the_total_counts_each_childs_value_once(self):
         with Flow("children") as flow:
             first = task(lambda x: f"{x}" * 100_000, name="make").map([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-            second = task(lambda x: len(x), name="read").map(first)
+            second = length.map(first)
             third = task(lambda xs: "y" * 100_000, name="third")(second)
             task(lambda x: None, name="last")(third)
         config = {"engine": {"kept_total_bytes": 1_200_000}}
