@@ -99,7 +99,10 @@ def ifelse(condition: Task, true_task: Task | None, false_task: Task | None, map
 
 
 def merge(*tasks: object, flow: Flow | None = None, mapped: bool = False, **task_args: Any) -> Task:
-    """Join branches of which at most one ran: the result of the first that returned something other than None."""
+    """Join branches of which at most one ran: the result of the first that returned something other than None.
+
+    If every task among them was skipped the join is skipped too; plain values are no branches that ran.
+    """
     arguments: dict[str, Any] = {f"task_{i}": task for i, task in enumerate(tasks, start=1)}
     return Merge(**task_args).bind(**arguments, flow=flow, mapped=mapped)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headrace.engine.plan import Plan
     from headrace.engine.runs import RunOptions
     from headrace.log import Logger
+    from headrace.schedules.schedule import Schedule
     from headrace.states import State
     from headrace.visualize.drawing import Direction
 
@@ -43,6 +44,7 @@ class Flow:
 
     Args:
         name: what reports call it.
+        schedule: when ``run`` runs it: a `headrace.schedules.Schedule`.
         executor: the name of an executor plugin, or an `headrace.abc.Executor`; by default the configured one.
         tasks, edges: to start with.
         reference_tasks: the tasks that decide whether a run was successful; by default those at the end.
@@ -58,6 +60,7 @@ class Flow:
     def __init__(
         self,
         name: str,
+        schedule: Schedule | None = None,
         *,
         executor: str | Executor | None = None,
         tasks: Iterable[Task] | None = None,
@@ -72,6 +75,9 @@ class Flow:
         if not isinstance(name, str) or not name:
             raise FlowDefinitionError(f"A flow needs a name, and got {name!r}.")
         self.name = name
+        if schedule is not None and not callable(getattr(schedule, "events", None)):
+            raise DefinitionTypeError(f"`schedule` of flow {name!r} must be a Schedule, and is {schedule!r}.")
+        self.schedule = schedule
         self.executor = executor
         self.results = results
         self.state_handlers = check_state_handlers(f"flow {name!r}", state_handlers, on_failure)
@@ -509,7 +515,8 @@ class Flow:
     ) -> State:
         """Run the flow here and now; return its final state.
 
-        ``state.result`` is a dict from each task to its final state.
+        ``state.result`` is a dict from each task to its final state. A flow with a schedule waits for each of its
+        events and runs then, until the schedule ends; the state of the last run is returned.
 
         Args:
             parameters: values by parameter name; they may be given as keyword arguments too.

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Build", "Context", "Frame", "RunFrame", "ValuesFrame", "building", "context", "current_frame", "tags"]
 
 MISSING: Final = object()
+DATE_KEYS: Final = frozenset(
+    {"date", "scheduled_start_time", "today", "yesterday", "tomorrow"}
+    | {"today_nodash", "yesterday_nodash", "tomorrow_nodash"}
+)
 
 
 class Frame(Protocol):
@@ -49,19 +53,30 @@ class ValuesFrame:
 
 
 class RunFrame(ValuesFrame):
-    """The layer of a flow run. ``cancel_requested`` turns True when running tasks are asked to stop."""
+    """The layer of a flow run. ``cancel_requested`` turns True when running tasks are asked to stop.
 
-    __slots__ = ("cancel_requested",)
+    ``began`` is in seconds since the epoch; dates such as ``today`` follow from it, or from a ``date`` in ``values``.
+    """
 
-    def __init__(self, values: Mapping[str, Any], parent: Frame | None = None) -> None:
+    __slots__ = ("began", "cancel_requested")
+
+    def __init__(self, values: Mapping[str, Any], parent: Frame | None = None, began: float = 0.0) -> None:
         super().__init__(values, parent)
+        self.began = began
         self.cancel_requested = False
 
     def lookup(self, key: str) -> Any:
-        return self.cancel_requested if key == "cancel_requested" else super().lookup(key)
+        if key == "cancel_requested":
+            return self.cancel_requested
+        found = self.values.get(key, MISSING)
+        if key not in DATE_KEYS or (found is not MISSING and key != "date"):
+            return found
+        from headrace.run_dates import date_value  # noqa: PLC0415 - most runs ask for no date
+
+        return date_value(key, self.values.get("date"), self.began)
 
     def keys(self) -> set[str]:
-        return super().keys() | {"cancel_requested"}
+        return super().keys() | DATE_KEYS | {"cancel_requested"}
 
 
 current_frame: ContextVar[Frame | None] = ContextVar("headrace_frame", default=None)

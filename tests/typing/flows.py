@@ -31,7 +31,7 @@ def a_flow_is_built_in_a_block_and_run() -> None:
 
 def a_flow_takes_a_name_and_options_by_keyword() -> None:
     Flow()  # type: ignore[call-arg]
-    Flow("typed", "threads")  # type: ignore[call-arg]
+    Flow("typed", "threads")  # type: ignore[arg-type]
     Flow("typed", on_failure=complain, state_handlers=[watch], reference_tasks=[], terminal_state_handler=judge)
     Flow("typed", tasks=[add, Task()], edges=[Edge(add, Task(), "x", mapped=True)], validate=True)
 
@@ -82,7 +82,7 @@ def a_parameter_is_a_task_of_a_flow() -> None:
         assert_type(number.copy("m"), Parameter)
         assert_type(number + 1, Task)
         add(number)
-    Parameter()  # type: ignore[call-arg]
+    Parameter()  # type: ignore[arg-type]
     a_task: Task = number
     del a_task
 

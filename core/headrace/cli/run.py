@@ -40,6 +40,7 @@ _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     callback=paired,
     help="An option of the executor: -o workers=4.",
 )
+@click.option("-s", "--schedule", is_flag=True, help="Run at each event of the flow's schedule, not once and now.")
 @click.option("--run-name", metavar="TEXT", help="What reports call this run.")
 @click.option("--notify", metavar="URL", multiple=True, help="Somebody to tell about this run, besides the configured.")
 @click.option("--results", metavar="URL", help="The store that keeps results, such as file:results.")

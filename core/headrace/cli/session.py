@@ -40,6 +40,7 @@ class Request:
     parameters: Mapping[str, str] = field(default_factory=dict)
     executor: str | None = None
     executor_options: Mapping[str, str] = field(default_factory=dict)
+    schedule: bool = False
     run_name: str | None = None
     notify: Sequence[str] = ()
     results: str | None = None
@@ -100,7 +101,12 @@ def _run(flow: Flow, request: Request, output: TextIO) -> int:
 
 
 def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engine: Engine, report: _Report) -> Outcome:
-    options = RunOptions(run_name=request.run_name, results=request.results, notify=request.notify)
+    options = RunOptions(
+        run_name=request.run_name,
+        results=request.results,
+        notify=request.notify,
+        run_on_schedule=request.schedule,
+    )
     try:
         with second_interrupt_ends_process(report.interrupted, report.abandon), report:
             state = flow.run(parameters, executor=request.executor, engine=engine, options=options)

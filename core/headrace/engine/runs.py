@@ -19,6 +19,7 @@ from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from headrace.abc import Executor
     from headrace.engine import Engine
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from headrace.parameters import Parameter
     from headrace.plugins import FlowRunInfo
     from headrace.results import ResultKeeper
+    from headrace.schedules.events import ClockEvent
+    from headrace.schedules.schedule import Schedule
     from headrace.tasks import Task
 
 __all__ = ["RunOptions", "run_flow"]
@@ -44,6 +47,9 @@ class RunOptions:
         results: URL of the store that keeps results; overrides the flow's and the configured one.
         keep_results: which results stay in memory after their last reader: ``"auto"``, ``"all"`` or ``"none"``.
         notify: URLs of notifiers to tell about this run, besides the configured ones.
+        run_on_schedule: for a flow with a schedule, whether to wait for its events and run at each, or to run once and
+            now; by default as configured, ``flows.run_on_schedule``.
+        scheduled_start_time: when this run was meant to begin, as an aware datetime; by default now.
     """
 
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -52,6 +58,8 @@ class RunOptions:
     results: str | None = None
     keep_results: KeepResults | None = None
     notify: Sequence[str] = ()
+    run_on_schedule: bool | None = None
+    scheduled_start_time: datetime | None = None
 
 
 def run_flow(
@@ -67,13 +75,40 @@ def run_flow(
     """Run ``flow``; see `Flow.run`."""
     plan = flow.plan()
     options = _split(flow.name, plan.parameters, parameters, options or RunOptions(), kwargs)
-    values = _parameter_values(flow.name, plan.parameters, parameters)
     if engine is None:
         from headrace.engine import Engine  # noqa: PLC0415 - it imports this module's neighbours
 
         engine = Engine()
+    if flow.schedule is not None and _waits(engine, options):
+        return _run_on_schedule(flow, flow.schedule, plan, parameters, engine, options, executor)
+    values = _parameter_values(flow.name, plan.parameters, parameters)
     with engine:
         return _Run(flow, plan, values, engine, options).run(executor)
+
+
+def _waits(engine: Engine, options: RunOptions) -> bool:
+    configured = engine.config["flows"]["run_on_schedule"]
+    return bool(configured if options.run_on_schedule is None else options.run_on_schedule)
+
+
+def _run_on_schedule(
+    flow: Flow,
+    schedule: Schedule,
+    plan: Plan,
+    parameters: dict[str, Any],
+    engine: Engine,
+    options: RunOptions,
+    executor: str | Executor | None,
+) -> State:
+    from headrace.engine.scheduled_runs import run_on_schedule  # noqa: PLC0415 - most flows have no schedule
+
+    def run(event: ClockEvent, given: dict[str, Any]) -> State:
+        values = _parameter_values(flow.name, plan.parameters, given)
+        at = replace(options, scheduled_start_time=event.start_time)
+        return _Run(flow, plan, values, engine, at).run(executor)
+
+    with engine:
+        return run_on_schedule(flow, schedule, engine.clock, plan.parameters, parameters, run)
 
 
 def _split(
@@ -124,6 +159,7 @@ class _Run:
         self._id = new_run_id()
         self._name = options.run_name or f"{flow.name}-{self._id[:8]}"
         self._scheduler = Scheduler(plan, values)
+        self._began = engine.clock.now()
 
     def run(self, executor: str | Executor | None) -> State:
         """Run to the end and return the final state."""
@@ -218,7 +254,9 @@ class _Run:
             "parameters": self._values,
             **self._options.context,
         }
-        return RunFrame(values, current_frame.get())
+        if self._options.scheduled_start_time is not None:
+            values["scheduled_start_time"] = self._options.scheduled_start_time
+        return RunFrame(values, current_frame.get(), self._began)
 
     def _brought_states(self) -> dict[int, State]:
         for task in self._options.task_states:
