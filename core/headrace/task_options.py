@@ -131,6 +131,14 @@ class TaskOptions:
         """Return the handlers with ``on_failure`` as the last of them."""
         return check_state_handlers(f"task {self._name!r}", handlers, on_failure)
 
+    def max_in_flight(self, limit: int | None) -> int | None:
+        """Refuse a limit that would let nothing run."""
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+            raise self._wrong_type("max_in_flight", limit, "a whole number")
+        if limit is not None and limit < 1:
+            raise TaskDefinitionError(f"`max_in_flight` of task {self._name!r} is {limit}; it must be at least 1.")
+        return limit
+
     def nout(self, nout: int | None, signature: inspect.Signature) -> int | None:
         """Return ``nout``, or the length of an annotated tuple."""
         if nout is not None:

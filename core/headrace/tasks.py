@@ -69,6 +69,9 @@ class Task(OperatorsMixin):
     nout: int | None
     # Whether ``run`` is a coroutine function; such tasks run on the event loop of the run, whatever the executor.
     is_async: bool
+    # How this task maps, if it does: see `map`.
+    map_strict: bool = True
+    max_in_flight: int | None = None
     auto_generated: bool = False
     # Sets up or cleans up for other tasks, so it has no say in whether a run was successful.
     housekeeping: bool = False
@@ -212,8 +215,17 @@ class Task(OperatorsMixin):
     ) -> Self:
         """Add a copy that runs once for each element of its arguments; wrap an argument in `unmapped` to pass it whole.
 
+        Two more keywords, unless ``run`` has arguments of these names: ``max_in_flight=`` bounds how many children are
+        on their way at once, and ``strict=False`` maps arguments of different lengths, up to the shortest.
+
         Raises DefinitionTypeError for a positional argument that can never be iterated over.
         """
+        known = self.signature_of_run.known
+        options: dict[str, Any] = {"nout": None, **(task_args or {})}
+        if "strict" in kwargs and "strict" not in known:
+            options["map_strict"] = bool(kwargs.pop("strict"))
+        if "max_in_flight" in kwargs and "max_in_flight" not in known:
+            options["max_in_flight"] = TaskOptions(self.name).max_in_flight(kwargs.pop("max_in_flight"))
         for value in args:
             if not (isinstance(value, Task | EdgeAnnotation) or hasattr(value, "__iter__")):
                 raise DefinitionTypeError(
@@ -221,7 +233,7 @@ class Task(OperatorsMixin):
                     hint="Wrap it in `unmapped(...)` to give it whole to every child.",
                 )
         flow = self._find_flow(flow)
-        new = self.copy(**{"nout": None, **(task_args or {})})
+        new = self.copy(**options)
         return new._bind(args, kwargs, flow, True, upstream_tasks)
 
     def _find_flow(self, flow: Flow | None) -> Flow:

@@ -71,6 +71,8 @@ class Scheduler:
     def settle(self, run: TaskRun, state: State) -> None:
         """Take note that ``run`` is now in ``state``, and work out who may go on."""
         run.state = state
+        if run.parent is not None and run.parent.window is not None:
+            self._ready.extendleft(run.parent.window.leave())
         if state._finished:
             if state.is_looped():
                 self._ready.appendleft(run)
@@ -95,7 +97,10 @@ class Scheduler:
         self._cancelled = state
         self._ready.extend(run for _, _, run in sorted(self._sleeping))
         self._ready.extend(self._paused)
-        self._ready.extend(run for run in self.runs if isinstance(run, MappedRun) and run.expanded)
+        for run in self.runs:
+            if isinstance(run, MappedRun) and run.expanded:
+                self._ready.append(run)
+                self._ready.extend(run.window.release() if run.window else ())
         self._sleeping.clear()
         self._paused.clear()
 
@@ -113,7 +118,7 @@ class Scheduler:
                 found = self._next_of_map(run)
                 if found is not None:
                     return found
-            else:
+            elif run.parent is None or self._admits(run.parent, run):
                 return run, self._judge(run)
         return None
 
@@ -141,6 +146,9 @@ class Scheduler:
             if isinstance(run, MappedRun):
                 yield from run.live.values()
 
+    def _admits(self, parent: MappedRun, child: TaskRun) -> bool:
+        return parent.window is None or self._cancelled is not None or parent.window.admit(child)
+
     # -- deciding ------------------------------------------------------------------------------------------------
 
     def _judge(self, run: TaskRun) -> State | None:
@@ -163,9 +171,13 @@ class Scheduler:
             run.abandon(self._cancelled)
         if run.unfinished == 0:
             return run, Mapped("All mapped children have finished.", map_states=run.states)
-        child = run.next_child()
-        if child is None:
+        return self._next_child(run) if run.has_more_children else None
+
+    def _next_child(self, run: MappedRun) -> tuple[TaskRun, State | None] | None:
+        if run.window is not None and run.window.hold_if_full(run):
             return None
+        child = run.next_child()
+        self._admits(run, child)
         if run.has_more_children:
             self._ready.appendleft(run)
         return child, self._judge(child)
@@ -259,7 +271,9 @@ class Scheduler:
 
     def _follower_done(self, follower: int, index: int) -> bool:
         run = self.runs[follower]
-        return run.state._finished or (isinstance(run, MappedRun) and run.expanded and run.states[index] is not None)
+        if run.state._finished or not isinstance(run, MappedRun):
+            return run.state._finished
+        return run.expanded and (index >= run.length or run.states[index] is not None)
 
     def _sleep(self, run: TaskRun, state: State) -> None:
         if self._cancelled is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headrace.engine.windows import Window
 from headrace.exceptions import MappingError
 from headrace.states import Looped, Pending, Resume, Retrying, State
 from headrace.values import Constant
@@ -128,6 +129,7 @@ class MappedRun(TaskRun):
         "pairs",
         "states",
         "unfinished",
+        "window",
     )
 
     def __init__(self, node: Node, state: State) -> None:
@@ -143,6 +145,8 @@ class MappedRun(TaskRun):
         self.unfinished = 0
         self.children_unsuccessful = 0
         self.children_skipped = 0
+        limit = node.task.max_in_flight
+        self.window = None if limit is None else Window(limit)
         # How many children's results nobody reads any more although the map goes on.
         self.consumed = 0
 
@@ -186,13 +190,13 @@ class MappedRun(TaskRun):
         name = self.node.task.name
         if not lengths:
             raise MappingError(f"Task {name!r} has nothing to map over: no mapped upstream task was successful.")
-        if len(set(lengths.values())) > 1:
+        if len(set(lengths.values())) > 1 and self.node.task.map_strict:
             found = ", ".join(f"{key!r} has {length}" for key, length in lengths.items())
             raise MappingError(
                 f"Task {name!r} is mapped over arguments of different lengths: {found}.",
-                hint="Give them the same length, or wrap one in `unmapped(...)`.",
+                hint="Give them the same length, wrap one in `unmapped(...)`, or map with `strict=False`.",
             )
-        return next(iter(lengths.values()))
+        return min(lengths.values())
 
     def expand(self) -> None:
         """Become a map of as many children as `collect` found."""
@@ -207,10 +211,8 @@ class MappedRun(TaskRun):
         """Tell whether `next_child` has more to give."""
         return not self.pairs and self.cursor < self.length
 
-    def next_child(self) -> TaskRun | None:
-        """Make the next child, unless children follow those of another map."""
-        if not self.has_more_children:
-            return None
+    def next_child(self) -> TaskRun:
+        """Make the next child; only if `has_more_children`."""
         self.cursor += 1
         return self._make_child(self.cursor - 1)
 
@@ -239,7 +241,7 @@ class MappedRun(TaskRun):
 
     def upstream_child_finished(self, index: int) -> TaskRun | None:
         """Make child ``index`` if a child that it follows was the last one it waited for."""
-        if self.states[index] is not None or index in self.live:
+        if index >= self.length or self.states[index] is not None or index in self.live:
             return None
         if any(source.states[index] is None for source in self.pairs.values()):
             return None
