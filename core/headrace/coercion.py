@@ -54,17 +54,17 @@ def _fits(value: object, kind: Any) -> bool:
         return any(_fits(value, _plain(member)) for member in get_args(kind))
     if origin is Literal:
         return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
-    if origin is None or origin is types.NoneType:
-        return value is None
-    if not isinstance(origin, type):
-        return True
+    return value is None if origin is None else _is_instance(value, origin)
+
+
+def _is_instance(value: object, kind: Any) -> bool:
     # Of the numbers, a bool is no int here, but an int is a float.
-    if isinstance(value, bool) and origin in (int, float):
+    if isinstance(value, bool) and kind in (int, float):
         return False
-    if origin is float and isinstance(value, int):
+    if kind is float and isinstance(value, int):
         return True
     try:
-        return isinstance(value, origin)
+        return isinstance(value, kind)
     except TypeError:
         return True
 
