@@ -24,6 +24,7 @@ HeadraceError
 │   ├── TriggerFailedError
 │   ├── MappingError
 │   ├── StateHandlerError
+│   ├── SubflowFailedError
 │   ├── TaskTimeoutError (TimeoutError)
 │   ├── UnhashableArgumentError (TypeError)
 │   └── MissingDependencyError (ImportError)
@@ -79,6 +80,7 @@ __all__ = [
     "SecretError",
     "SecretNotFoundError",
     "StateHandlerError",
+    "SubflowFailedError",
     "TaskDefinitionError",
     "TaskRunError",
     "TaskTimeoutError",
@@ -291,6 +293,16 @@ class MappingError(TaskRunError):
 
 class StateHandlerError(TaskRunError):
     """A state handler raised; the cause is its exception."""
+
+
+class SubflowFailedError(TaskRunError):
+    """A flow that ran as a task of another did not succeed; ``failures`` has a line for each task that failed."""
+
+    def __init__(self, flow: str, state: str, failures: Iterable[str]) -> None:
+        self.failures = tuple(failures)
+        more = len(self.failures) - 3
+        told = "; ".join(self.failures[:3]) + (f"; and {more} more" if more > 0 else "")
+        super().__init__(f"Flow {flow!r} ended as {state}: {told or 'no task says why'}")
 
 
 class TaskTimeoutError(TaskRunError, TimeoutError):

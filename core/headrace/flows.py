@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.log import Logger
     from headrace.schedules.schedule import Schedule
     from headrace.states import State
+    from headrace.subflows import FlowTask
     from headrace.visualize.drawing import Direction
 
 __all__ = ["Flow"]
@@ -382,6 +383,24 @@ class Flow:
         for edge in self.edges:
             new.graph.connect(edge, self.name)
         return new
+
+    def __call__(
+        self,
+        *,
+        flow: Flow | None = None,
+        task_args: Mapping[str, Any] | None = None,
+        upstream_tasks: Iterable[object] | None = None,
+        **parameters: Any,
+    ) -> FlowTask:
+        """Add this flow as one task to another flow; ``parameters`` may be tasks of that flow. See `as_task`."""
+        task = self.as_task(**(task_args or {}))
+        return task(flow=flow, upstream_tasks=upstream_tasks, **parameters)
+
+    def as_task(self, **options: Any) -> FlowTask:
+        """Return a task that runs this flow, for use in another one; see `headrace.subflows.FlowTask`."""
+        from headrace.subflows import FlowTask  # noqa: PLC0415 - most flows are no part of another
+
+        return FlowTask(self, **options)
 
     # -- asking --------------------------------------------------------------------------------------------------
 

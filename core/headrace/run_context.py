@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from headrace.flows import Flow
     from headrace.tasks import Task
@@ -58,12 +58,27 @@ class RunFrame(ValuesFrame):
     ``began`` is in seconds since the epoch; dates such as ``today`` follow from it, or from a ``date`` in ``values``.
     """
 
-    __slots__ = ("began", "cancel_requested")
+    __slots__ = ("began", "cancel_requested", "inner")
 
     def __init__(self, values: Mapping[str, Any], parent: Frame | None = None, began: float = 0.0) -> None:
         super().__init__(values, parent)
         self.began = began
         self.cancel_requested = False
+        # How to ask the runs that tasks of this run have started to stop.
+        self.inner: set[Callable[[], object]] = set()
+
+    def request_cancel(self) -> None:
+        """Ask the tasks of this run, and the runs inside them, to stop. Called in the driver's thread."""
+        self.cancel_requested = True
+        for ask in tuple(self.inner):
+            ask()
+
+    def enclosing(self) -> RunFrame | None:
+        """Return the run whose task started this one, or None."""
+        frame = self.parent
+        while frame is not None and not isinstance(frame, RunFrame):
+            frame = frame.parent
+        return frame
 
     def lookup(self, key: str) -> Any:
         if key == "cancel_requested":

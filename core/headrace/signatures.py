@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from headrace.exceptions import DefinitionTypeError, TaskDefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from headrace.parameters import Parameter
 
 __all__ = ["RunSignature"]
 
@@ -67,6 +69,20 @@ class RunSignature:
                 f"{owner} has an argument named {parameter.name!r}, which calling a task gives a meaning of its own.",
                 hint="Rename it.",
             )
+
+    @classmethod
+    def of_parameters(cls, owner: str, parameters: Iterable[Parameter]) -> RunSignature:
+        """Return the signature of what takes the parameters of a flow as keyword arguments."""
+        kind = inspect.Parameter.KEYWORD_ONLY
+        signature = inspect.Signature(
+            inspect.Parameter(p.name, kind, default=inspect.Parameter.empty if p.required else p.default)
+            for p in sorted(parameters, key=lambda parameter: parameter.name)
+        )
+
+        def run(**_: Any) -> None: ...
+
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        return cls(owner, run)
 
     def accepts(self, key: str) -> bool:
         """Tell whether ``run`` can be given an argument named ``key``."""

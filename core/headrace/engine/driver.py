@@ -65,7 +65,7 @@ class Driver:
         self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
         self._in_flight: dict[int, TaskRun] = {}
         self._next_key = 0
-        self._interrupts = Interrupts(self._inbox)
+        self._interrupts = Interrupts(self._inbox, driving=Driver._loop.__code__, hand_on=frame.request_cancel)
         self._give_up_at: float | None = None
         self._stack = ExitStack()
         # Coroutines of tasks share one event loop, which is started when the first one is due.
@@ -80,9 +80,17 @@ class Driver:
     def run(self, context: ExecutorContext) -> None:
         """Run until nothing is left to do or to wait for."""
         with ExitStack() as self._stack:
+            self._listen_to_enclosing_run()
             self._executor.start(context, self._stack)
             self._stack.enter_context(self._interrupts)
             self._loop()
+
+    def _listen_to_enclosing_run(self) -> None:
+        """Stop when the run stops whose task this run is part of."""
+        enclosing = self._frame.enclosing()
+        if enclosing is not None:
+            enclosing.inner.add(self._interrupts.request)
+            self._stack.callback(enclosing.inner.discard, self._interrupts.request)
 
     def _loop(self) -> None:
         capacity = self._executor.capacity
@@ -237,7 +245,7 @@ class Driver:
         if self._give_up_at is not None:
             return
         self._give_up_at = self._clock.now() + self._cancel_grace
-        self._frame.cancel_requested = True
+        self._frame.request_cancel()
         self._scheduler.cancel(Cancelled("The run was cancelled before this task began."))
         for work in self._executor.withdraw():
             self._inbox.put(work.cancelled())

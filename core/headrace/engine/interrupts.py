@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from headrace.engine.worker import Work
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from queue import SimpleQueue
-    from types import FrameType, TracebackType
+    from types import CodeType, FrameType, TracebackType
     from typing import Self
 
 __all__ = ["Interrupts"]
@@ -25,13 +26,22 @@ _CALLING_A_TASK = Work.__call__.__code__
 class Interrupts:
     """Counts Ctrl-C while entered; ``pending`` says that the driver has not reacted yet.
 
-    Only the main thread can receive signals; entered in any other thread, this does nothing.
+    Only the main thread can receive signals; entered in any other thread, this does nothing. ``driving`` is the code
+    that a driver spends its life in, and ``hand_on`` tells the runs inside this one.
     """
 
-    def __init__(self, inbox: SimpleQueue[Any]) -> None:
+    def __init__(
+        self,
+        inbox: SimpleQueue[Any],
+        *,
+        driving: CodeType | None = None,
+        hand_on: Callable[[], object] | None = None,
+    ) -> None:
         self.count = 0
         self.pending = False
         self._inbox = inbox
+        self._driving = driving
+        self._hand_on = hand_on
         self._previous: Any = None
 
     def __enter__(self) -> Self:
@@ -56,22 +66,28 @@ class Interrupts:
         self.count = 1
 
     def _received(self, _number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 1:
+        if self.count > 0:
+            self.count += 1
             raise KeyboardInterrupt
+        self.request()
+        if self._runs_a_task(frame):
+            raise KeyboardInterrupt
+
+    def request(self) -> None:
+        """Ask the driver to end the run in order. May be called from any thread."""
+        self.count = max(self.count, 1)
         self.pending = True
         # Wakes a driver that waits; SimpleQueue.put is safe in a signal handler.
         self._inbox.put(None)
-        if _runs_a_task(frame):
-            raise KeyboardInterrupt
+        if self._hand_on is not None:
+            self._hand_on()
 
-
-def _runs_a_task(frame: FrameType | None) -> bool:
-    """Tell whether user code, called by a task, is what was interrupted."""
-    inside = None
-    while frame is not None:
-        if frame.f_code is _CALLING_A_TASK:
-            return inside is not None
-        inside = frame
-        frame = frame.f_back
-    return False
+    def _runs_a_task(self, frame: FrameType | None) -> bool:
+        """Tell whether user code, called by a task, is what was interrupted, and not a driver inside a task."""
+        inside = None
+        while frame is not None and frame.f_code is not self._driving:
+            if frame.f_code is _CALLING_A_TASK:
+                return inside is not None
+            inside = frame
+            frame = frame.f_back
+        return False
