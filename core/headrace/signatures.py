@@ -75,8 +75,10 @@ class RunSignature:
         """Return the signature of what takes the parameters of a flow as keyword arguments."""
         kind = inspect.Parameter.KEYWORD_ONLY
         signature = inspect.Signature(
-            inspect.Parameter(p.name, kind, default=inspect.Parameter.empty if p.required else p.default)
-            for p in sorted(parameters, key=lambda parameter: parameter.name)
+            [
+                inspect.Parameter(p.name, kind, default=inspect.Parameter.empty if p.required else p.default)
+                for p in sorted(parameters, key=lambda parameter: parameter.name)
+            ]
         )
 
         def run(**_: Any) -> None: ...

@@ -26,8 +26,8 @@ class FlowTask(Task):
     ``result``: a task of the flow, or several, which give a dictionary by slug. By default these are the flow's
     reference tasks, and a single one gives its result as it is.
 
-    A subflow that fails raises SubflowFailedError, which names the tasks that failed. It runs on the flow's own executor,
-    or ``local``, in the thread of the task; ``executor`` overrides it.
+    A subflow that fails raises SubflowFailedError, which names the tasks that failed. It runs on the flow's own
+    executor, or ``local``, in the thread of the task; ``executor`` overrides it.
     """
 
     def __init__(

@@ -126,7 +126,7 @@ def test_flows_nest_at_any_depth() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"y": 1}, {}, {"x": 1, "y": 2}])
-def test_arguments_that_are_no_parameters_are_refused_when_the_flow_is_built(arguments: dict[str, int]) -> None:
+def test_arguments_that_are_no_parameters_are_refused_when_the_flow_is_built(arguments: dict[str, Any]) -> None:
     with Flow("outer"), pytest.raises(DefinitionTypeError, match="doubling"):
         doubling()(**arguments)
 

@@ -82,7 +82,7 @@ def a_parameter_is_a_task_of_a_flow() -> None:
         assert_type(number.copy("m"), Parameter)
         assert_type(number + 1, Task)
         add(number)
-    Parameter()  # type: ignore[arg-type]
+    Parameter()  # type: ignore[call-arg]
     a_task: Task = number
     del a_task
 
