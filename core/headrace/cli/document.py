@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from headrace.cli.progress import Progress
 from headrace.states import Failed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -37,6 +39,11 @@ class SilentReport:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         pass
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Leave the terminal to a question, which goes to standard error."""
+        yield
 
     def interrupted(self) -> None:
         """Say nothing."""

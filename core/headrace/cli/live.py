@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
@@ -19,6 +19,7 @@ from headrace.cli.rows import chosen, footer, rest_line, row
 from headrace.cli.scrollback import Scrollback
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -55,13 +56,15 @@ class LiveReport:
             get_renderable=self._picture,
         )
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._draw_until_stopped, name="headrace-display", daemon=True)
+        self._thread: threading.Thread | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self._scrollback.redirect(self._stack)
         self._live.start()
         self._stack.callback(self._end)
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._draw_until_stopped, name="headrace-display", daemon=True)
         self._thread.start()
         return self
 
@@ -69,6 +72,15 @@ class LiveReport:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Leave the terminal to a question."""
+        self._stack.close()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def interrupted(self) -> None:
         """Say that the first Ctrl-C was seen; from any thread."""
@@ -99,7 +111,8 @@ class LiveReport:
 
     def _end(self) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         rest = self._scrollback.take(everything=True)
         if rest:
             self._draw(rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
 from headrace.cli.failures import plain
@@ -12,6 +13,7 @@ from headrace.cli.progress import Progress
 from headrace.states import Finished, Looped, Retrying, State, TriggerFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -41,6 +43,12 @@ class PlainReport:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._decide()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Leave the terminal to a question."""
+        self._decide()
+        yield
 
     def interrupted(self) -> None:
         """Say that the first Ctrl-C was seen."""

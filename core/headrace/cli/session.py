@@ -15,12 +15,14 @@ from headrace.cli.interrupts import second_interrupt_ends_process
 from headrace.cli.logs import configure_logging
 from headrace.cli.outcome import Outcome
 from headrace.engine import Engine
+from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.runs import RunOptions
 from headrace.exceptions import HeadraceError, PluginOptionError, UnknownParameterError
 from headrace.flow_files import load_flow, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
@@ -61,6 +63,8 @@ class _Report(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+    def suspended(self) -> AbstractContextManager[None]: ...
 
     def interrupted(self) -> None: ...
 
@@ -106,6 +110,7 @@ def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engin
         results=request.results,
         notify=request.notify,
         run_on_schedule=request.schedule,
+        on_pause=lambda names: _ask(report, names),
     )
     try:
         with second_interrupt_ends_process(report.interrupted, report.abandon), report:
@@ -113,6 +118,11 @@ def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engin
     except KeyboardInterrupt:
         return Outcome(progress=report.progress, state=report.progress.final, interrupted=True)
     return Outcome(progress=report.progress, state=state)
+
+
+def _ask(report: _Report, names: list[str]) -> list[str]:
+    with report.suspended():
+        return ask_on_terminal(names)
 
 
 def _engine(flow: Flow, request: Request, progress: Progress) -> Engine:

@@ -10,12 +10,15 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from headrace.engine.interrupts import Interrupts
+from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.retrying import retry_state
 from headrace.engine.worker import Outcome, Work
 from headrace.exceptions import TriggerFailedError, describe
 from headrace.states import Cancelled, Cancelling, Failed, Retrying, Running, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from headrace.abc import Executor, ExecutorContext
     from headrace.clock import Clock
     from headrace.engine.async_tasks import LoopThread
@@ -52,6 +55,7 @@ class Driver:
         values: ValueKeeper,
         keeper: ResultKeeper | None = None,
         cancel_grace: float = 10.0,
+        on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal,
     ) -> None:
         self._plan = plan
         self._scheduler = scheduler
@@ -62,6 +66,7 @@ class Driver:
         self._values = values
         self._keeper = keeper
         self._cancel_grace = cancel_grace
+        self._on_pause = on_pause
         self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
         self._in_flight: dict[int, TaskRun] = {}
         self._next_key = 0
@@ -106,11 +111,23 @@ class Driver:
                 else:
                     self._enter(run, state)
             if not in_flight and not scheduler.sleeping:
+                if self._resume_paused():
+                    continue
                 return
             hurried = scheduler.sleeping or self._give_up_at is not None
             self._handle(self._wait() if hurried or inbox.empty() else inbox.get())
             while not inbox.empty():
                 self._handle(inbox.get())
+
+    def _resume_paused(self) -> bool:
+        """Now that nothing else is left to do, ask which paused runs may go on; tell whether any may."""
+        paused = {run.name: run for run in self._scheduler.paused()}
+        if not paused or self._give_up_at is not None:
+            return False
+        resumed = [paused[name] for name in self._on_pause(list(paused)) if name in paused]
+        for run in resumed:
+            self._scheduler.resume(run)
+        return bool(resumed)
 
     def _wait(self) -> Outcome | None:
         """Wait for an outcome, but no longer than until the next run wakes or patience ends."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.abc import Executor as ExecutorInterface
 from headrace.abc import ExecutorContext
 from headrace.engine.driver import Driver
+from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.scheduler import Scheduler
 from headrace.engine.transitions import Transitions, Watcher
 from headrace.engine.values import ValueKeeper
@@ -18,7 +19,7 @@ from headrace.run_context import RunFrame, current_frame
 from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from headrace.abc import Executor
@@ -49,6 +50,9 @@ class RunOptions:
         notify: URLs of notifiers to tell about this run, besides the configured ones.
         run_on_schedule: for a flow with a schedule, whether to wait for its events and run at each, or to run once and
             now; by default as configured, ``flows.run_on_schedule``.
+        on_pause: is called when nothing is left to do but wait for people, with the names of the paused tasks, and
+            returns those that may go on; by default asks at the terminal, if there is one. A run with paused tasks
+            ends as Paused; to go on later, give ``task_states`` a Resume for them and what the others ended in.
         scheduled_start_time: when this run was meant to begin, as an aware datetime; by default now.
     """
 
@@ -60,6 +64,7 @@ class RunOptions:
     notify: Sequence[str] = ()
     run_on_schedule: bool | None = None
     scheduled_start_time: datetime | None = None
+    on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal
 
 
 def run_flow(
@@ -187,6 +192,7 @@ class _Run:
             values=ValueKeeper(policy, settings["kept_result_bytes"], settings["kept_total_bytes"], keeper),
             keeper=keeper,
             cancel_grace=settings["cancel_grace"],
+            on_pause=self._options.on_pause,
         )
         brought = self._brought_states()
         running = transitions.enter_flow(Pending(), Running("Running."))

@@ -92,6 +92,12 @@ class Scheduler:
             run.resumed = run.resumed or run.state.is_paused()
             self._ready.append(run)
 
+    def resume(self, run: TaskRun) -> None:
+        """Let a run of `paused` go on."""
+        self._paused.remove(run)
+        run.resumed = True
+        self._ready.append(run)
+
     def cancel(self, state: Cancelled) -> None:
         """End everything that has not begun in ``state``, except tasks that clean up after others."""
         self._cancelled = state

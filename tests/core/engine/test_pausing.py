@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import io
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from headrace import Flow, context, signals, task, testing, triggers
+from headrace.engine.pausing import ask_on_terminal
+from headrace.states import Paused, Resume, Success
+
+
+@task(trigger=triggers.manual_only)
+def approve(value: int) -> int:
+    return value
+
+
+@task
+def double(value: int) -> int:
+    return 2 * value
+
+
+def approving() -> tuple[Flow, Any, Any]:
+    with Flow("approving") as flow:
+        approved = approve(double(1))
+        after = double(approved)
+    return flow, approved, after
+
+
+def test_a_run_that_nobody_resumes_ends_paused() -> None:
+    flow, approved, after = approving()
+    state = flow.run(on_pause=lambda _: [])
+    assert isinstance(state, Paused)
+    assert isinstance(state.result[approved], Paused)
+    assert state.result[after].is_pending()
+
+
+def test_a_task_that_is_resumed_goes_on() -> None:
+    flow, _, after = approving()
+    asked: list[list[str]] = []
+
+    def agree(names: list[str]) -> list[str]:
+        asked.append(names)
+        return names
+
+    assert flow.run(on_pause=agree).result[after].result == 4
+    assert asked == [["approve"]]
+
+
+def test_questions_wait_until_nothing_else_is_left_to_do() -> None:
+    @task(max_retries=1, retry_delay=timedelta(hours=1))
+    def unsure() -> None:
+        if context.task_run_count == 1:
+            raise ConnectionError
+
+    flow, _, _ = approving()
+    with flow:
+        unsure()
+    clock = testing.VirtualClock()
+    asked_at: list[float] = []
+
+    def note(_names: list[str]) -> list[str]:
+        asked_at.append(clock.now())
+        return []
+
+    began = clock.now()
+    testing.run(flow, clock=clock, on_pause=note)
+    assert asked_at == [began + 3600]
+
+
+def test_a_mapped_child_is_asked_for_by_name() -> None:
+    with Flow("f") as flow:
+        approved = approve.map([1, 2, 3])
+    state = flow.run(on_pause=lambda names: [name for name in names if name != "approve[1]"])
+    assert isinstance(state, Paused)
+    assert state.result[approved].is_running()
+    assert flow.run(on_pause=lambda names: names).result[approved].result == [1, 2, 3]
+
+
+def test_a_paused_run_goes_on_later_with_the_states_it_ended_in() -> None:
+    flow, approved, after = approving()
+    first = flow.run(on_pause=lambda _: [])
+    states = {task: state for task, state in first.result.items() if state.is_finished()} | {approved: Resume()}
+    second = flow.run(task_states=states)
+    assert isinstance(second, Success)
+    assert second.result[after].result == 4
+
+
+def test_a_pause_that_is_raised_can_be_resumed_too() -> None:
+    @task
+    def wait() -> str:
+        if not context.resume:
+            raise signals.PAUSE("look at this first")
+        return "seen"
+
+    with Flow("f") as flow:
+        waited = wait()
+    assert flow.run(on_pause=lambda names: names).result[waited].result == "seen"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("y\n", ["a"]), ("YES\n", ["a"]), ("n\n", []), ("\n", []), ("", [])])
+def test_only_yes_resumes(typed: str, agreed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Terminal()
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    monkeypatch.setattr(sys, "stderr", asked)
+    assert ask_on_terminal(["a"]) == agreed
+    assert asked.getvalue() == "Task 'a' is paused. Resume it now? [y/N] "
+
+
+def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert ask_on_terminal(["a"]) == []
