@@ -33,7 +33,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from typing import Self
 
@@ -81,10 +81,11 @@ class State:
     """One moment in the life of a task run or a flow run.
 
     ``timestamp`` is when the state was entered, in seconds since the epoch; ``started`` is when the attempt that led
-    to it began, or None; ``location`` is where the result store keeps the result, or None.
+    to it began, or None; ``location`` is where the result store keeps the result, or None. ``attempts`` are the states
+    in which earlier attempts ended, the first one first.
     """
 
-    __slots__ = ("_context", "_result", "cached_inputs", "location", "message", "started", "timestamp")
+    __slots__ = ("_context", "_result", "attempts", "cached_inputs", "location", "message", "started", "timestamp")
 
     color: ClassVar[str] = "#696969"
     _fields: ClassVar[tuple[str, ...]] = ()
@@ -108,6 +109,7 @@ class State:
         self.timestamp = _now()
         self.started: float | None = None
         self.location: str | None = None
+        self.attempts: tuple[State, ...] = ()
 
     @property
     def result(self) -> Any:
@@ -180,6 +182,26 @@ class State:
         """Return the classes above this one, the nearest first."""
         found = [c for c in cls.__mro__ if issubclass(c, State) and (include_self or c is not cls)]
         return [c.__name__ for c in found] if names_only else found
+
+    def serialize(self) -> dict[str, Any]:
+        """Return what JSON can hold of the state: never the result itself, but its type and its location.
+
+        Of a Mapped state it is the number of children. Raises SerializationError for notes in ``context`` that JSON
+        cannot hold.
+        """
+        from headrace.state_records import state_record  # noqa: PLC0415 - few states are serialized
+
+        return state_record(self)
+
+    @staticmethod
+    def deserialize(record: Mapping[str, Any]) -> State:
+        """Make a state from what `serialize` returned; reading a result that it had raises ResultReleasedError.
+
+        Raises SerializationError for a record that is damaged, of a later format, or of an unknown class.
+        """
+        from headrace.state_records import state_from  # noqa: PLC0415 - few states are serialized
+
+        return state_from(record)
 
     def is_pending(self) -> bool:
         """Tell whether this is a Pending state, Scheduled ones included."""
@@ -432,7 +454,9 @@ class Mapped(Success):
     @property
     def result(self) -> Any:
         """The children's results, gathered anew from their states each time."""
-        return self._result if self._result is not None else [state.result for state in self.map_states]
+        if self._result is not None:
+            return self._result
+        return [None if state is None else state.result for state in self.map_states]
 
     @result.setter
     def result(self, value: Any) -> None:

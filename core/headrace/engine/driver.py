@@ -211,6 +211,8 @@ class Driver:
 
     def _conclude(self, run: TaskRun, state: State) -> None:
         """Turn what a task did into the state its run is in now."""
+        if run.attempts:
+            state.attempts = run.attempts
         if self._transitions.concern(run):
             state = self._transitions.enter(run, state)
         if not state._successful:
@@ -235,6 +237,7 @@ class Driver:
             return state
         self._transitions.report_retry(run, state, retrying)
         run.state = state
+        run.attempts = retrying.attempts = (*run.attempts, state)
         if self._transitions.concern(run):
             return self._count_attempt(run, self._transitions.enter(run, retrying))
         return self._count_attempt(run, retrying)

@@ -30,6 +30,7 @@ class TaskRun:
 
     __slots__ = (
         "attempt",
+        "attempts",
         "brought",
         "loop",
         "map_index",
@@ -53,6 +54,7 @@ class TaskRun:
         self.unsuccessful = 0
         self.skipped = 0
         self.attempt = 1
+        self.attempts: tuple[State, ...] = ()
         self.brought = False
         self.resumed = False
         self.loop: Looped | None = None

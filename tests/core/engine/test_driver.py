@@ -659,3 +659,18 @@ def test_nothing_is_cancelled_in_a_run_that_ends_by_itself():
     state = flow.run(executor="local").result[last]
     assert not isinstance(state, Cancelled)
     assert state.result is False
+
+
+def test_a_state_knows_how_earlier_attempts_ended():
+    @task(max_retries=2, retry_delay=0)
+    def count() -> int:
+        if context.task_run_count < 3:
+            raise ValueError(context.task_run_count)
+        return context.task_run_count
+
+    with Flow("f") as flow:
+        counted = count()
+    state = flow.run().result[counted]
+    assert state.result == 3
+    assert [(type(attempt), attempt.result.args) for attempt in state.attempts] == [(Failed, (1,)), (Failed, (2,))]
+    assert state.attempts[1].attempts == state.attempts[:1]
