@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     from headrace.edges import unmapped as unmapped
     from headrace.engine import Engine as Engine
     from headrace.flows import Flow as Flow
+    from headrace.mapping import apply_map as apply_map
+    from headrace.parameters import DateTimeParameter as DateTimeParameter
     from headrace.parameters import Parameter as Parameter
     from headrace.resources import resource_manager as resource_manager
     from headrace.run_context import context as context
     from headrace.run_context import tags as tags
+    from headrace.secrets import Secret as Secret
     from headrace.tasks import Task as Task
     from headrace.tasks import task as task
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DateTimeParameter": "parameters",
     "Engine": "engine",
     "Flow": "flows",
     "Parameter": "parameters",
+    "Secret": "secrets",
     "Task": "tasks",
+    "apply_map": "mapping",
     "case": "control_flow",
     "config": "",
     "context": "run_context",
@@ -47,11 +53,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "DateTimeParameter",
     "Engine",
     "Flow",
     "Parameter",
+    "Secret",
     "Task",
     "__version__",
+    "apply_map",
     "case",
     "config",
     "context",

@@ -12,13 +12,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import ExitStack
 
     from headrace.engine.worker import Outcome, Work
     from headrace.plugins import StateChange
 
-__all__ = ["Capability", "Executor", "ExecutorContext", "Notifier", "ResultStore", "Serializer"]
+__all__ = ["Capability", "Executor", "ExecutorContext", "Notifier", "ResultStore", "SecretProvider", "Serializer"]
 
 
 class Capability(Enum):
@@ -99,6 +99,16 @@ class ResultStore(ABC):
     def delete(self, location: str) -> None:
         """Remove what is at ``location``; do nothing if there is nothing."""
 
+    def locations(self, folder: str = "") -> Iterable[str]:
+        """Return every location below ``folder``, in any order; nothing for a folder that is not there.
+
+        A store that cannot list what it keeps leaves this out; it cannot hold the cache of a task that has a validator
+        of its own, and ``headrace cache`` cannot look through it.
+        """
+        from headrace.exceptions import ResultError  # noqa: PLC0415 - only for stores that cannot
+
+        raise ResultError(f"{type(self).__name__} cannot list what it keeps.", hint="Use a store that can: `file:`.")
+
 
 class Serializer(ABC):
     """Turns values into bytes and back. Both methods may be called from any thread or process."""
@@ -110,6 +120,21 @@ class Serializer(ABC):
     @abstractmethod
     def deserialize(self, data: bytes) -> object:
         """Return the value that ``data`` was made from."""
+
+
+class SecretProvider(ABC):
+    """Finds secrets by name, in the process where a task runs. May be used from any thread.
+
+    A provider is made when a secret is asked for that nothing before it has, and asked once. It must not log a value,
+    nor put one into an exception.
+    """
+
+    @abstractmethod
+    def find(self, name: str) -> object:
+        """Return the secret of that name, usually a text, or None if there is none.
+
+        May raise to say that it cannot tell, which ends the search.
+        """
 
 
 class Notifier(ABC):

@@ -5,6 +5,7 @@ HeadraceError
 │   ├── CycleError                        tasks depend on each other in a circle
 │   ├── DuplicateParameterError           two parameters of one flow share a name
 │   ├── DuplicateKeyError                 one argument of a task is bound twice
+│   ├── MissingTaskError                  a task that was read from a document has no code
 │   └── NoActiveFlowError                 a task was called outside a flow
 ├── TaskDefinitionError (ValueError)      a task's arguments or signature cannot work
 ├── DefinitionTypeError (TypeError)       something of the wrong type was given where a flow is written
@@ -15,6 +16,7 @@ HeadraceError
 │   └── ParameterTypeError
 ├── ConfigError (ValueError)              a configuration file or variable cannot be read
 ├── FlowFileError (ValueError)            a file does not hold the flow that was asked for
+├── SerializationError (ValueError)       a flow or a state cannot be written as plain data, or read from it
 ├── PluginError                           anything about a plugin; knows kind, name and distribution
 │   ├── PluginNotFoundError (LookupError)
 │   ├── PluginLoadError (ImportError)
@@ -64,6 +66,7 @@ __all__ = [
     "MappingError",
     "MissingDependencyError",
     "MissingParameterError",
+    "MissingTaskError",
     "NoActiveFlowError",
     "ParameterError",
     "ParameterTypeError",
@@ -79,6 +82,7 @@ __all__ = [
     "ScheduleError",
     "SecretError",
     "SecretNotFoundError",
+    "SerializationError",
     "StateHandlerError",
     "SubflowFailedError",
     "TaskDefinitionError",
@@ -173,6 +177,17 @@ class DuplicateKeyError(FlowDefinitionError):
         )
 
 
+class MissingTaskError(FlowDefinitionError):
+    """A flow that was read from a document holds a task that could not be made; ``reason`` says why."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"Task {task!r} was read from a document and cannot run: {reason}",
+            hint="Put a task in its place with `flow.replace`, or mend that and read the document again.",
+        )
+
+
 class NoActiveFlowError(FlowDefinitionError):
     """A task was called where no flow is being built."""
 
@@ -234,6 +249,10 @@ class ConfigError(HeadraceError, ValueError):
 
 class FlowFileError(HeadraceError, ValueError):
     """A file does not hold the flow that was asked for."""
+
+
+class SerializationError(HeadraceError, ValueError):
+    """A flow or a state cannot be written as plain data, or cannot be read from it."""
 
 
 class PluginError(HeadraceError):
@@ -344,11 +363,12 @@ class SecretError(HeadraceError, ValueError):
 class SecretNotFoundError(SecretError, LookupError):
     """Nothing that was asked has a secret of a name; ``asked`` lists it in order."""
 
-    def __init__(self, name: str, asked: Iterable[str]) -> None:
+    def __init__(self, name: str, asked: Iterable[str], *, hint: str | None = None) -> None:
         self.name, self.asked = name, tuple(asked)
         super().__init__(
             f"There is no secret {name!r}. Asked: {', '.join(self.asked)}.",
-            hint=f"Set HEADRACE__CONTEXT__SECRETS__{name}, or put it under [context.secrets] of the configuration.",
+            hint=hint
+            or f"Set HEADRACE__CONTEXT__SECRETS__{name}, or put it under [context.secrets] of the configuration.",
         )
 
 
@@ -357,12 +377,12 @@ class ResultError(HeadraceError):
 
 
 class ResultReleasedError(ResultError, LookupError):
-    """The value of a finished task was dropped after the last task that reads it."""
+    """The value of a finished task was dropped after the last task that reads it, or left out of a document."""
 
-    def __init__(self) -> None:
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         super().__init__(
-            "This value was released after the last task that reads it had finished.",
-            hint='Run the flow with `keep_results="all"`, or store results with `results="file:..."`.',
+            message or "This value was released after the last task that reads it had finished.",
+            hint=hint or 'Run the flow with `keep_results="all"`, or store results with `results="file:..."`.',
         )
 
 

@@ -14,18 +14,16 @@ from hashlib import blake2b
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from headrace.exceptions import FlowFileError, HeadraceError, nearest
 from headrace.flows import Flow
+from headrace.module_names import MODULE_PREFIX
 
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
 __all__ = ["MODULE_PREFIX", "load_flow", "load_flows", "split_target"]
-
-MODULE_PREFIX: Final = "flow_file_"
-"""What the names of modules that were made from flow files begin with."""
 
 _MAIN_GUARD = "__main__"
 _SHOWN_NAMES = 8

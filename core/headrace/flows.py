@@ -20,18 +20,21 @@ from headrace.tasks import Task
 from headrace.values import Constant, as_task, holds_task
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
     from contextvars import Token
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     import networkx
 
-    from headrace.abc import Executor
+    from headrace.abc import Executor, ResultStore, Serializer
     from headrace.engine import Engine
     from headrace.engine.plan import Plan
     from headrace.engine.runs import RunOptions
     from headrace.log import Logger
+    from headrace.results import Result
     from headrace.schedules.schedule import Schedule
     from headrace.states import State
     from headrace.subflows import FlowTask
@@ -53,7 +56,10 @@ class Flow:
             a run; a returned state takes the new one's place.
         on_failure: a function ``(flow, state) -> None`` called when a run fails.
         validate: look for cycles and misfit arguments at once.
-        results: URL of the store that keeps results, such as ``"file:results"``; by default the configured one.
+        results: the store that keeps results, or its URL, such as ``"file:results"``; by default the configured one.
+        result: another name for ``results``.
+        serializer: the form that results are kept in: the name of a serializer plugin such as ``"json"``, or a
+            serializer; by default the configured one.
         terminal_state_handler: a function ``(flow, state, reference_states) -> State | None`` that may replace the
             final state of a run.
     """
@@ -70,8 +76,10 @@ class Flow:
         state_handlers: Sequence[Callable[..., State | None]] | None = None,
         on_failure: Callable[[Flow, State], object] | None = None,
         validate: bool | None = None,
-        results: str | None = None,
+        results: str | ResultStore | Result | None = None,
         terminal_state_handler: Callable[..., State | None] | None = None,
+        result: str | ResultStore | Result | None = None,
+        serializer: str | Serializer | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise FlowDefinitionError(f"A flow needs a name, and got {name!r}.")
@@ -80,7 +88,10 @@ class Flow:
             raise DefinitionTypeError(f"`schedule` of flow {name!r} must be a Schedule, and is {schedule!r}.")
         self.schedule = schedule
         self.executor = executor
-        self.results = results
+        if results is not None and result is not None:
+            raise FlowDefinitionError(f"Flow {name!r} was given both `results` and `result`, which mean the same.")
+        self.results = result if results is None else results
+        self.serializer = serializer
         self.state_handlers = check_state_handlers(f"flow {name!r}", state_handlers, on_failure)
         self.terminal_state_handler = terminal_state_handler
         self.graph = TaskGraph()
@@ -511,6 +522,76 @@ class Flow:
     def to_networkx(self) -> networkx.MultiDiGraph[Task]:
         """Return the tasks and edges as a graph for networkx."""
         return self.graph.to_networkx()
+
+    # -- keeping -------------------------------------------------------------------------------------------------
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the flow as a document that JSON can hold, to look at or to make the flow anew from.
+
+        Tasks and edges come in the order in which they were added. Functions and classes are written as the names to
+        import them by, and what cannot be written is marked as opaque. Values are written as they are: a password
+        among the arguments would show.
+
+        Raises SerializationError for a parameter whose default cannot be written, naming it.
+        """
+        from headrace.serialization import flow_document  # noqa: PLC0415 - few flows are serialized
+
+        return flow_document(self)
+
+    @classmethod
+    def deserialize(cls, document: Mapping[str, Any]) -> Self:
+        """Make a flow from what `serialize` returned.
+
+        It imports the modules that the document names: read only what you trust. A task whose code cannot be imported,
+        or that misses an argument or an option, becomes a placeholder: it can be looked at and drawn, and `run` raises
+        MissingTaskError until it is replaced. Names of ``__main__`` are looked up in the script that runs now.
+
+        Raises SerializationError for a document that is damaged, or of a later format.
+        """
+        from headrace.serialization import flow_from  # noqa: PLC0415 - few flows are serialized
+
+        return flow_from(cls, document)
+
+    def serialized_hash(self) -> str:
+        """Return the SHA-256 of the serialized flow, which another version of headrace comes to as well.
+
+        It does not see the code of functions, nor what is marked as opaque.
+        """
+        from headrace.serialization import flow_digest  # noqa: PLC0415 - few flows are serialized
+
+        return flow_digest(self)
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Pickle the flow into a file, whole or not at all, and return its path.
+
+        By default that is ``flows/<name>.flow`` in the project's folder, ``.headrace``. What the flow's own file
+        defines is pickled by value; what it imports must be importable where the flow is loaded.
+
+        Raises FlowFileError for a flow that cannot be pickled, naming the task, and for a file that cannot be written.
+        """
+        from headrace.saved_flows import save_flow  # noqa: PLC0415 - few flows are saved
+
+        return save_flow(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Flow:
+        """Return the flow that `save` wrote to ``path``. Loading runs what the file says: load only what you trust.
+
+        Warns if the file was written with another version of headrace, cloudpickle or Python.
+        Raises FlowFileError for a file that is missing, damaged, of a later format, or no saved flow.
+        """
+        from headrace.saved_flows import load_flow_file  # noqa: PLC0415 - few flows are loaded
+
+        return load_flow_file(path)
+
+    def diagnostics(self, include_secret_names: bool = False) -> str:
+        """Return JSON text about this installation, its configuration and the flow, to add to a report of a problem.
+
+        It holds no value of the configuration, of the environment or of a parameter.
+        """
+        from headrace.diagnostics import diagnostics  # noqa: PLC0415 - only asked by people
+
+        return diagnostics(self, include_secret_names=include_secret_names)
 
     # -- running -------------------------------------------------------------------------------------------------
 

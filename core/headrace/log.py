@@ -7,6 +7,9 @@ own handlers: the handler that attached itself stands aside as soon as the root 
 
 Records that pass headrace's handler carry ``flow_name``, ``flow_run_id``, ``task_name``, ``task_slug`` and
 ``task_run_id``, each None where there is none; give any other handler a `RunContextFilter` for the same.
+
+Secrets that this process has resolved are masked in what headrace's loggers log, for every handler, and in what
+headrace's handler writes; give any other logger or handler a `MaskingFilter` for the same.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from headrace.exceptions import ConfigError, nearest
+from headrace.masking import mask, masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JsonFormatter",
     "Logger",
+    "MaskingFilter",
     "RunContextFilter",
     "capture_stdout",
     "configure",
@@ -51,9 +56,10 @@ def get_logger(name: str | None = None) -> Logger:
         with _configuring:
             if not logger.handlers:
                 _attach(_Settings(), attached_itself=True)
-    if not name or name == ROOT:
-        return logger
-    return logging.getLogger(name if name.startswith(f"{ROOT}.") else f"{ROOT}.{name}")
+    if name and name != ROOT:
+        logger = logging.getLogger(name if name.startswith(f"{ROOT}.") else f"{ROOT}.{name}")
+    logger.addFilter(_masking)  # once, however often it is added
+    return logger
 
 
 def configure(
@@ -104,6 +110,42 @@ class RunContextFilter(logging.Filter):
         return True
 
 
+class MaskingFilter(logging.Filter):
+    """Lets every record pass, with the secrets in its message, traceback and stack masked.
+
+    A record that holds a secret is changed for every handler that comes after. Headrace's loggers have this filter
+    already; give it to the handlers of other loggers. A formatter that reads ``exc_info`` instead of ``exc_text``, or
+    what ``extra=`` added, has to call `mask` on what it makes, as headrace's own handler does.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not masker.is_empty:
+            _mask_record(record)
+        return True
+
+
+def _mask_record(record: logging.LogRecord) -> None:
+    try:
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments that do not fit are for the handler to complain about
+        return
+    masked = masker.mask(message)
+    if masked != message:
+        record.msg, record.args = masked, None
+    if record.exc_info and not record.exc_text:
+        text = logging.Formatter().formatException(record.exc_info)
+        masked = masker.mask(text)
+        if masked != text:
+            record.exc_text = masked
+    elif record.exc_text:
+        record.exc_text = masker.mask(record.exc_text)
+    if record.stack_info:
+        record.stack_info = masker.mask(record.stack_info)
+
+
+_masking: Final = MaskingFilter()
+
+
 def _from_run_context(key: str) -> object:
     """Look ``key`` up, unless nothing in this process ever imported the context and so set anything in it."""
     module = sys.modules.get("headrace.run_context")
@@ -121,9 +163,9 @@ class JsonFormatter(logging.Formatter):
 
         fields = self._fields(record)
         try:
-            return dumps(fields, default=str, allow_nan=False)
-        except (TypeError, ValueError):  # a key that is not a string, not a number, or a circle, in an extra
-            return dumps({name: value if value is None else str(value) for name, value in fields.items()})
+            return dumps(_masked(fields), default=_masked_text, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):  # a key that is no string, not a number, or a circle
+            return dumps({name: value if value is None else _masked_text(value) for name, value in fields.items()})
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         from datetime import UTC, datetime  # noqa: PLC0415 - only where JSON lines were asked for
@@ -141,6 +183,19 @@ class JsonFormatter(logging.Formatter):
             fields["stack"] = self.formatStack(record.stack_info)
         usual = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime"}
         return fields | {name: value for name, value in record.__dict__.items() if name not in usual | fields.keys()}
+
+
+def _masked(value: object) -> object:
+    """Mask the texts in what is going to be JSON: masking the JSON itself would break it where a secret is "null"."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {_masked(key): _masked(item) for key, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _masked_text(value: object) -> str:
+    return mask(str(value))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +223,11 @@ class _Handler(logging.StreamHandler[TextIO]):
         if self._follows_stderr:
             self.stream = sys.stderr
         super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Whatever the formatter wrote, and whoever's logger the record is of.
+        text = super().format(record)
+        return text if isinstance(self.formatter, JsonFormatter) else mask(text)
 
 
 def _attach(settings: _Settings, *, attached_itself: bool = False) -> None:

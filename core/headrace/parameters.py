@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Self
 
+    from pendulum import DateTime
+
     from headrace.flows import Flow
 
-__all__ = ["NO_DEFAULT", "Parameter"]
+__all__ = ["NO_DEFAULT", "DateTimeParameter", "Parameter"]
 
 
 class _NoDefault:
@@ -97,3 +99,50 @@ class Parameter(Task):
         if self.type is not None:
             return self.type
         return Any if self.default is NO_DEFAULT or self.default is None else self.default.__class__
+
+
+class DateTimeParameter(Parameter):
+    """A moment: tasks get a ``pendulum.DateTime``, whatever the run was given.
+
+    A text is read as ISO 8601 or RFC 3339, or ``"now"``. A date is its midnight, a time of the day today's, and a
+    moment without a time zone in UTC. None stays None. Anything else raises ParameterTypeError when the run starts.
+
+    Args:
+        name, default, required, tags: as for `Parameter`; the default may be a text as well.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        default: Any = NO_DEFAULT,
+        required: bool | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> None:
+        from datetime import datetime  # noqa: PLC0415 - most flows know no moments
+
+        super().__init__(name, default, required, tags, type=datetime)
+
+    def resolve(self, parameters: Mapping[str, Any]) -> DateTime | None:
+        """Return the moment among ``parameters``, or the default."""
+        value = super().resolve(parameters)
+        return None if value is None else self._moment(value)
+
+    def parse(self, text: str) -> DateTime:
+        """Return ``text`` as a moment; raise ParameterTypeError if it is not one."""
+        return self._moment(text)
+
+    def _moment(self, value: Any) -> DateTime:
+        import pendulum  # noqa: PLC0415 - it takes longer to import than most flows to run
+
+        from headrace.coercion import describe_type  # noqa: PLC0415 - see `parse` of Parameter
+
+        try:
+            # Texts of dates and of times of the day give moments; those of durations and intervals what they are.
+            found: object = pendulum.parse(value) if isinstance(value, str) else pendulum.instance(value)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ParameterTypeError(self.name, value, describe_type(self.type)) from error
+        if isinstance(found, pendulum.DateTime):
+            return found
+        if not isinstance(found, pendulum.Date):
+            raise ParameterTypeError(self.name, value, describe_type(self.type))
+        return pendulum.datetime(found.year, found.month, found.day)

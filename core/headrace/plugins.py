@@ -40,6 +40,7 @@ __all__ = [
     "PluginNotFoundError",
     "PluginOptionError",
     "ResultStoreSpec",
+    "SecretProviderSpec",
     "SerializerSpec",
     "StateChange",
     "TaskRunInfo",
@@ -85,6 +86,15 @@ class NotifierSpec:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SerializerSpec:
     """A serializer, stored by name with every result it made; ``factory()`` makes a `headrace.abc.Serializer`."""
+
+    name: str
+    factory: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretProviderSpec:
+    """A provider for ``[secrets] providers``; ``factory(**options)`` makes a `headrace.abc.SecretProvider`."""
 
     name: str
     factory: str

@@ -2,65 +2,98 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from headrace.exceptions import ResultError
+from headrace.envelope import safe_name, seal, unseal
+from headrace.exceptions import DefinitionTypeError
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
     from headrace.abc import ResultStore, Serializer
     from headrace.engine.worker import Work
 
-__all__ = ["ResultKeeper"]
+__all__ = ["LocalResult", "Result", "ResultKeeper"]
 
-_MAGIC = b"headrace-result 1\n"
-_DIGEST_SIZE = 32
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST = 100
+
+@dataclass(frozen=True)
+class Result:
+    """Where and how results are kept: what ``result=`` of a task or flow takes besides a URL and a store.
+
+    Attributes:
+        value: a value to carry along; headrace itself reads and writes none here.
+        location: a text with ``{placeholders}``, or a callable that takes them by name, for where in the store a result
+            goes; by default headrace chooses one that is new for each run.
+        serializer: the name of a serializer plugin, or a serializer; by default the configured one.
+        store: the URL of a store, or a store; by default the flow's or the configured one.
+    """
+
+    value: Any = None
+    location: str | Callable[..., str] | None = None
+    serializer: str | Serializer | None = None
+    store: str | ResultStore | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.location is not None and not (isinstance(self.location, str) or callable(self.location)):
+            raise DefinitionTypeError(f"`location` of a result must be a text or callable, and is {self.location!r}.")
+
+
+@dataclass(frozen=True)
+class LocalResult(Result):
+    """Results as files in a folder of this machine.
+
+    Attributes:
+        dir: the folder, made when the first result is written; by default the project's ``.headrace/results``.
+        location: as for `Result`.
+        serializer: as for `Result`.
+    """
+
+    value: Any = field(default=None, init=False, repr=False)
+    location: str | Callable[..., str] | None = field(default=None, kw_only=True)
+    serializer: str | Serializer | None = field(default=None, kw_only=True)
+    store: str | ResultStore | None = field(default=None, init=False, repr=False)
+    dir: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        from pathlib import Path  # noqa: PLC0415 - most flows have no results of this kind
+        from urllib.parse import quote  # noqa: PLC0415
+
+        from headrace.project import project_folder  # noqa: PLC0415
+
+        folder = project_folder() / "results" if self.dir is None else Path(self.dir).expanduser()
+        object.__setattr__(self, "store", f"file:{quote(folder.as_posix())}")
 
 
 class ResultKeeper:
     """Writes the results of one run to a store and reads them back. Used from any thread.
 
-    What is stored is a magic line, the BLAKE2b digest of the rest, and the serialized value.
+    ``folder`` is a template for the folder that a run's results go to; by default it is named after the flow and the
+    id of the run, so that no two runs share one.
     """
 
-    def __init__(self, store: ResultStore, serializer: Serializer, prefix: str) -> None:
+    def __init__(self, store: ResultStore, serializer: Serializer, prefix: str, folder: str = "") -> None:
         self._store = store
         self._serializer = serializer
-        self._prefix = _safe(prefix)
+        self._prefix = safe_name(prefix)
+        self._folder = folder
 
     def keep(self, work: Work, value: object) -> str:
         """Store what ``work`` returned and return the location. Called where the task runs."""
         index = "" if work.map_index < 0 else f"/{work.map_index}"
-        run = work.parent.lookup("flow_run_id") if work.parent else "run"
-        location = f"{self._prefix}/{run}/{_safe(work.slug)}{index}.result"
-        data = self._serializer.serialize(value)
-        self._store.write(location, _MAGIC + _digest(data) + data)
+        location = f"{self._folder_of(work)}/{safe_name(work.slug)}{index}.result"
+        self._store.write(location, seal(self._serializer.serialize(value)))
         return location
+
+    def _folder_of(self, work: Work) -> str:
+        if self._folder:
+            from headrace.templates import location_from  # noqa: PLC0415 - only where it is configured
+
+            return location_from("`results.location` of the configuration", self._folder, work.arguments)
+        return f"{self._prefix}/{work.parent.lookup('flow_run_id') if work.parent else 'run'}"
 
     def load(self, location: str) -> object:
         """Return the value at ``location``; raise ResultError if it is damaged, ResultNotFoundError if it is gone."""
-        stored = self._store.read(location)
-        digest, data = stored[len(_MAGIC) :][:_DIGEST_SIZE], stored[len(_MAGIC) + _DIGEST_SIZE :]
-        if not stored.startswith(_MAGIC) or digest != _digest(data):
-            raise ResultError(
-                f"The result at {location!r} is damaged: its digest does not match.", hint="Run the task again."
-            )
-        return self._serializer.deserialize(data)
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST_SIZE).digest()
-
-
-def _safe(text: str) -> str:
-    """Return ``text`` as one part of a path that is fit for every file system; different texts never become the same.
-
-    Some file systems take no more than 255 bytes, and some make no difference between upper and lower case.
-    """
-    plain = _UNSAFE.sub("-", text).strip("-.")[:_LONGEST]
-    if plain and plain == text.lower():
-        return plain
-    return f"{plain or 'unnamed'}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+        return self._serializer.deserialize(unseal(self._store.read(location), location))

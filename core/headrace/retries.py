@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -35,17 +36,24 @@ def exponential_backoff(
     ``jitter`` is the largest share, 0 to 1, that chance adds or takes away, so that tasks which failed together do not
     come back together.
     """
-    import random  # noqa: PLC0415 - most processes never back off
+    return _Backoff(delay_seconds(base, 1), factor, delay_seconds(maximum, 1), jitter)
 
-    first, most = delay_seconds(base, 1), delay_seconds(maximum, 1)
 
-    def delay(retry: int) -> float:
+# A dataclass, so that `Flow.serialize` can write it.
+@dataclass(frozen=True, slots=True)
+class _Backoff:
+    base: float
+    factor: float
+    maximum: float
+    jitter: float
+
+    def __call__(self, retry: int) -> float:
+        import random  # noqa: PLC0415 - most processes never back off
+
         # Compared as a power first: the product of a thousandth retry would overflow.
         steps = min(retry - 1, 1000)
         try:
-            seconds = min(most, first * factor**steps)
+            seconds = min(self.maximum, self.base * self.factor**steps)
         except OverflowError:
-            seconds = most
-        return seconds * (1 + random.uniform(-jitter, jitter))  # noqa: S311 - no secret depends on it
-
-    return delay
+            seconds = self.maximum
+        return seconds * (1 + random.uniform(-self.jitter, self.jitter))  # noqa: S311 - no secret depends on it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -179,17 +180,16 @@ def check_state_handlers(
     return found + [_FailureHandler(function) for function in own]
 
 
+# A dataclass, so that `Flow.serialize` can write it.
+@dataclass(frozen=True, slots=True)
 class _FailureHandler:
     """Calls ``function(task_or_flow, state)`` when the new state is a failed one."""
 
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        self._function = function
+    function: Callable[..., object]
 
     def __call__(self, tracked: object, _old: State, new: State) -> None:
         if new.is_failed():
-            self._function(tracked, new)
+            self.function(tracked, new)
 
 
 def _tuple_length(annotation: object) -> int | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from inspect import signature
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from headrace.edges import EdgeAnnotation
 from headrace.exceptions import DefinitionTypeError, NoActiveFlowError, TaskDefinitionError
@@ -12,22 +12,42 @@ from headrace.operators import OperatorsMixin
 from headrace.run_context import building
 from headrace.signatures import RunSignature
 from headrace.task_options import TaskOptions
+from headrace.task_storage import StorageOption, task_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from typing import Self
 
+    from headrace.abc import ResultStore, Serializer
     from headrace.flows import Flow
     from headrace.log import Logger
+    from headrace.results import Result
     from headrace.retries import RetryDelay
     from headrace.states import State
+    from headrace.task_storage import TaskStorage
     from headrace.triggers import Trigger
 
 __all__ = ["FunctionTask", "Task", "defaults_from_attrs", "task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _CallSignature:
+    """What ``inspect.signature(task)`` shows: the arguments of ``run``, and those that a call adds to them."""
+
+    def __get__(self, task: Task | None, owner: type[Task]) -> Signature:
+        if task is None:
+            # The signature of the class is that of its constructor.
+            raise AttributeError("__signature__")
+        own = task.signature_of_run.signature
+        added = [Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, default in _ADDED.items()]
+        parameters = sorted([*own.parameters.values(), *added], key=lambda parameter: parameter.kind)
+        return own.replace(parameters=parameters, return_annotation=Task)
+
+
+_ADDED: Final = {"mapped": False, "task_args": None, "upstream_tasks": None, "flow": None}
 
 
 class Task(OperatorsMixin):
@@ -46,27 +66,48 @@ class Task(OperatorsMixin):
         timeout: seconds, whole or not, or a timedelta, after which a run counts as TimedOut.
         trigger: decides from the upstream states whether the task runs; by default all must be successful.
         skip_on_upstream_skip: skip this task if an upstream task was skipped, whatever the trigger says.
+        cache_for: how long a result is used again instead of running: a timedelta or seconds. See `headrace.caching`.
+        cache_validator: what is compared before a cached result is used, such as `headrace.caching.duration_only`; by
+            default all arguments.
+        cache_key: the bucket of the cache to share with the tasks that name the same one; by default the task's name.
         checkpoint: whether results go to the run's result store, if it has one; False opts out.
         state_handlers: functions ``(task, old_state, new_state) -> State | None`` called in the driving thread at each
             change of state; a returned state takes the new one's place.
         on_failure: a function ``(task, state) -> None`` called when a run fails.
         log_stdout: send what ``run`` prints to the task's logger.
+        result: where results are kept, instead of the run's result store: the URL of a store such as
+            ``"file:results"``, a store, or a `headrace.results.Result`.
+        target: where in that store the result goes: a text with ``{placeholders}``, or a callable that takes them as
+            keyword arguments. If there is something already, it is the result, and the task does not run.
         task_run_name: a text with ``{placeholders}`` for parameters, context and arguments, or a callable that takes
             them as keyword arguments; becomes ``context.task_run_name``.
         nout: how many values ``run`` returns, so that the task can be unpacked inside a flow.
+        serializer: the form that results are kept in: the name of a serializer plugin such as ``"json"``, or a
+            serializer.
 
     Raises:
         TaskDefinitionError: a ValueError; arguments contradict each other or ``run`` has an impossible signature.
         DefinitionTypeError: a TypeError; an argument has the wrong type.
     """
 
+    __signature__ = _CallSignature()
     _signature_of_run: RunSignature | None = None
+    # Why this task, which was read from a document, has no code to run.
+    _missing: str | None = None
     name: str
     slug: str | None
     tags: set[str]
     max_retries: int
     timeout: float | None
     nout: int | None
+    # What was said about cache, target, result and serializer; None for the many tasks that say nothing.
+    storage: TaskStorage | None = None
+    cache_for = StorageOption["timedelta"]()
+    cache_validator = StorageOption["Callable[[State, Any, Any], bool]"]()
+    cache_key = StorageOption[str]()
+    result = StorageOption["str | ResultStore | Result"]()
+    target = StorageOption["str | Callable[..., str]"]()
+    serializer = StorageOption["str | Serializer"]()
     # Whether ``run`` is a coroutine function; such tasks run on the event loop of the run, whatever the executor.
     is_async: bool
     # How this task maps, if it does: see `map`.
@@ -96,12 +137,18 @@ class Task(OperatorsMixin):
         timeout: float | timedelta | None = None,
         trigger: Trigger | None = None,
         skip_on_upstream_skip: bool = True,
+        cache_for: float | timedelta | None = None,
+        cache_validator: Callable[[State, Any, Any], bool] | None = None,
+        cache_key: str | None = None,
         checkpoint: bool | None = None,
         state_handlers: Sequence[Callable[..., State | None]] | None = None,
         on_failure: Callable[[Task, State], object] | None = None,
         log_stdout: bool = False,
+        result: str | ResultStore | Result | None = None,
+        target: str | Callable[..., str] | None = None,
         task_run_name: str | Callable[..., str] | None = None,
         nout: int | None = None,
+        serializer: str | Serializer | None = None,
     ) -> None:
         self.name = name or type(self).__name__
         self.slug = slug
@@ -117,6 +164,17 @@ class Task(OperatorsMixin):
         self.task_run_name = task_run_name
         self.nout = options.nout(nout, self.signature_of_run.signature)
         self.is_async = self.signature_of_run.is_async
+        storage = task_storage(
+            self,
+            cache_for=cache_for,
+            cache_validator=cache_validator,
+            cache_key=cache_key,
+            result=result,
+            target=target,
+            serializer=serializer,
+        )
+        if storage is not None:
+            self.storage = storage
 
     if TYPE_CHECKING:
         # Subclasses take the arguments they need, which a method here would forbid them.
@@ -307,6 +365,15 @@ class Task(OperatorsMixin):
         signature = self.signature_of_run.signature
         return Any if signature.return_annotation is signature.empty else signature.return_annotation
 
+    def serialize(self) -> dict[str, Any]:
+        """Return what JSON can hold of this task: its class or function by name, its options and inputs.
+
+        Raises SerializationError for a parameter whose default JSON cannot hold.
+        """
+        from headrace.serialization import task_record  # noqa: PLC0415 - few flows are serialized
+
+        return task_record(self)
+
     def __iter__(self) -> Iterator[Task]:
         if self.nout is None:
             raise DefinitionTypeError(
@@ -350,7 +417,6 @@ class FunctionTask(Task, Generic[P, R]):
         self.run = fn
         super().__init__(name, **task_args)
         functools.update_wrapper(self, fn, updated=())
-        self.__signature__ = self._signature_of_run.signature
 
 
 @overload

@@ -7,7 +7,8 @@ counts with each of its children. Values that are not tasks have no vote.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from headrace import signals
 from headrace.exceptions import TaskDefinitionError
@@ -99,41 +100,39 @@ def not_all_skipped(upstream_states: UpstreamStates) -> bool:
 
 def some_failed(at_least: float | None = None, at_most: float | None = None) -> Trigger:
     """Make a trigger that counts failed upstream states; a bound below 1 is a share of all, from 1 on a number."""
-    return _Threshold("failed", lambda state: state.is_failed(), at_least, at_most)
+    return _Threshold("failed", at_least, at_most)
 
 
 def some_successful(at_least: float | None = None, at_most: float | None = None) -> Trigger:
     """Make a trigger that counts successful upstream states; a bound below 1 is a share of all, from 1 on a number."""
-    return _Threshold("successful", lambda state: state.is_successful(), at_least, at_most)
+    return _Threshold("successful", at_least, at_most)
 
 
+# A dataclass, so that `Flow.serialize` can write it.
+@dataclass(frozen=True, slots=True)
 class _Threshold:
-    """Passes if the number of states that ``counts`` accepts lies within the bounds."""
+    """Passes if the number of states that are as ``word`` says lies within the bounds."""
 
-    __slots__ = ("_at_least", "_at_most", "_counts", "_word")
+    word: Literal["failed", "successful"]
+    at_least: float | None
+    at_most: float | None
 
-    def __init__(
-        self, word: str, counts: Callable[[State], bool], at_least: float | None, at_most: float | None
-    ) -> None:
-        for bound in (at_least, at_most):
+    def __post_init__(self) -> None:
+        for bound in (self.at_least, self.at_most):
             if bound is not None and bound < 0:
-                raise TaskDefinitionError(f"some_{word} got the bound {bound}; it cannot be negative.")
-        self._word = word
-        self._counts = counts
-        self._at_least = at_least
-        self._at_most = at_most
+                raise TaskDefinitionError(f"some_{self.word} got the bound {bound}; it cannot be negative.")
 
     def __repr__(self) -> str:
-        return f"some_{self._word}(at_least={self._at_least}, at_most={self._at_most})"
+        return f"some_{self.word}(at_least={self.at_least}, at_most={self.at_most})"
 
     def __call__(self, upstream_states: UpstreamStates) -> bool:
         states = list(_expand(upstream_states))
         if not upstream_states:
             return True
-        count = sum(map(self._counts, states))
-        low = _absolute(self._at_least, len(states), 0)
-        high = _absolute(self._at_most, len(states), len(states))
-        found = f"{count} of {len(states)} upstream tasks are {self._word}, expected {low:g} to {high:g}"
+        count = sum(s.is_failed() if self.word == "failed" else s.is_successful() for s in states)
+        low = _absolute(self.at_least, len(states), 0)
+        high = _absolute(self.at_most, len(states), len(states))
+        found = f"{count} of {len(states)} upstream tasks are {self.word}, expected {low:g} to {high:g}"
         return _require(low <= count <= high, found)
 
 

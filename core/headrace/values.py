@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from headrace.edges import EdgeAnnotation
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from headrace.flows import Flow
 
-__all__ = ["Constant", "Dict", "List", "Set", "Tuple", "as_task", "holds_task"]
+__all__ = ["Constant", "DataClass", "Dict", "List", "Set", "Tuple", "as_task", "holds_task"]
 
 _SHORT = 8
 
@@ -67,17 +69,25 @@ class List(_Gather):
 
 
 class Tuple(_Gather):
-    """Gathers results into a tuple."""
+    """Gathers results into a tuple, or into a named tuple of class ``kind``."""
 
-    def run(self, **items: Any) -> tuple[Any, ...]:
-        return tuple(self._ordered(items))
+    def __init__(self, kind: type[Any] = tuple, **task_args: Any) -> None:
+        self.kind = kind
+        super().__init__(**task_args)
+
+    def run(self, **items: Any) -> Any:
+        return getattr(self.kind, "_make", self.kind)(self._ordered(items))
 
 
 class Set(_Gather):
-    """Gathers results into a set."""
+    """Gathers results into a set, or into a frozenset."""
 
-    def run(self, **items: Any) -> set[Any]:
-        return set(self._ordered(items))
+    def __init__(self, kind: type[Any] = set, **task_args: Any) -> None:
+        self.kind = kind
+        super().__init__(**task_args)
+
+    def run(self, **items: Any) -> Any:
+        return self.kind(self._ordered(items))
 
 
 class Dict(Task):
@@ -91,13 +101,36 @@ class Dict(Task):
         return dict(zip(keys, values, strict=True))
 
 
+class DataClass(Task):
+    """Gathers the fields of an instance of the dataclass ``kind``, and makes it anew from the results."""
+
+    auto_generated = True
+
+    def __init__(self, kind: type[Any], **task_args: Any) -> None:
+        self.kind = kind
+        super().__init__(**{"name": kind.__name__, **task_args})
+
+    def run(self, **fields: Any) -> Any:
+        return self.kind(**fields)
+
+
 _CONTAINERS = (list, tuple, set, frozenset, dict, EdgeAnnotation)
 
 
+def _contains(kind: type) -> bool:
+    """Tell whether instances of ``kind`` are looked into for tasks."""
+    return issubclass(kind, _CONTAINERS) or hasattr(kind, "__dataclass_fields__")
+
+
 def holds_task(value: object) -> bool:
-    """Tell whether ``value`` is a task or a list, tuple, set, dict or annotation that holds one at any depth."""
-    if not isinstance(value, _CONTAINERS):
-        return isinstance(value, Task)
+    """Tell whether ``value`` is a task, or holds one at any depth.
+
+    Lists, tuples, sets, dicts, annotations and instances of dataclasses are looked into.
+    """
+    if isinstance(value, Task):
+        return True
+    if not _contains(type(value)):
+        return False
     seen: set[int] = set()
     stack: list[object] = [value]
     while stack:
@@ -110,15 +143,21 @@ def holds_task(value: object) -> bool:
         types = set(map(type, items))
         if any(issubclass(kind, Task) for kind in types):
             return True
-        if any(issubclass(kind, _CONTAINERS) for kind in types):
-            stack.extend(item for item in items if isinstance(item, _CONTAINERS))
+        if any(map(_contains, types)):
+            stack.extend(item for item in items if _contains(type(item)))
     return False
 
 
 def _items(container: Any) -> Collection[object]:
     if isinstance(container, EdgeAnnotation):
         return (container.value,)
-    found: Collection[object] = container.values() if isinstance(container, dict) else container
+    if isinstance(container, dict):
+        return container.values()
+    if hasattr(container, "__dataclass_fields__"):
+        from headrace.dataclass_fields import fields_of  # noqa: PLC0415 - only for instances of dataclasses
+
+        return fields_of(container).values()
+    found: Collection[object] = container
     return found
 
 
@@ -133,20 +172,115 @@ def as_task(value: Any, flow: Flow | None = None) -> Task:
         raise NoActiveFlowError(repr(value))
     if not holds_task(value):
         return Constant(value)
-    try:
-        return _gather(value, flow)
-    except RecursionError:
-        raise FlowDefinitionError(
-            f"A {type(value).__name__} that holds tasks is nested too deeply, or holds itself.",
-            hint="Pass the tasks in a flat list.",
-        ) from None
+    gathered: Task = _Gathering(flow).gather(value)
+    return gathered
 
 
-def _gather(value: Any, flow: Flow) -> Task:
-    if isinstance(value, dict):
-        gathered = Dict().bind(keys=[], values=list(value.values()), flow=flow)
+class _Open:
+    """A container whose items are being looked at; ``left`` are those that are containers too."""
+
+    __slots__ = ("container", "items", "left")
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+        self.items = list(_items(container))
+        self.left = [item for item in reversed(self.items) if not isinstance(item, Task) and _contains(type(item))]
+
+
+class _Gathering:
+    """Makes the tasks that gather one argument, the inner ones first. Takes no more stack for deeper nesting."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        # By id of a container: what stands for it in the flow. All containers are kept, so that no id comes twice.
+        self._done: dict[int, Any] = {}
+        self._kept: list[_Open] = []
+        self._open: set[int] = set()
+        self._knots: set[int] = set()
+
+    def gather(self, value: Any) -> Any:
+        """Return a task for ``value`` if it holds one, else ``value`` itself."""
+        stack = [self._opened(value)]
+        while stack:
+            current = stack[-1]
+            if not current.left:
+                self._close(stack.pop())
+                continue
+            inner = current.left.pop()
+            if id(inner) in self._open:
+                self._knots.add(id(inner))
+            elif id(inner) not in self._done:
+                stack.append(self._opened(inner))
+        return self._done[id(value)]
+
+    def _opened(self, container: Any) -> _Open:
+        self._open.add(id(container))
+        self._kept.append(_Open(container))
+        return self._kept[-1]
+
+    def _close(self, closed: _Open) -> None:
+        container = closed.container
+        key = id(container)
+        items = [self._done.get(id(item), item) for item in closed.items]
+        self._open.remove(key)
+        if isinstance(container, EdgeAnnotation):
+            self._done[key] = _annotated(container, items[0])
+            return
+        if not any(isinstance(item, Task | EdgeAnnotation) and holds_task(item) for item in items):
+            self._done[key] = container
+            return
+        if key in self._knots:
+            raise FlowDefinitionError(
+                f"A {type(container).__name__} that holds tasks holds itself.", hint="Pass the tasks in a flat list."
+            )
+        self._done[key] = self._task_for(container, items)
+
+    def _task_for(self, container: Any, items: list[Any]) -> Task:
+        if isinstance(container, dict):
+            return self._dictionary(list(container), items)
+        if isinstance(container, tuple):
+            return self._numbered(_tuple_task(type(container)), items)
+        if isinstance(container, set | frozenset):
+            return self._numbered(Set(frozenset if isinstance(container, frozenset) else set), items)
+        if isinstance(container, list):
+            return self._numbered(List(), items)
+        return self._dataclass(container, items)
+
+    def _numbered(self, gather: Task, items: list[Any]) -> Task:
+        return gather.bind(**{f"arg_{i}": item for i, item in enumerate(items, start=1)}, flow=self._flow)
+
+    def _dictionary(self, keys: list[Any], values: list[Any]) -> Task:
+        gathered = Dict().bind(keys=[], values=self._numbered(List(), values), flow=self._flow)
         # Keys stay plain, whatever they are: a task as a key would have no value to hash yet.
-        flow.constants[gathered]["keys"] = list(value)
+        self._flow.constants[gathered]["keys"] = keys
         return gathered
-    kind = List if isinstance(value, list) else Tuple if isinstance(value, tuple) else Set
-    return kind().bind(**{f"arg_{i}": item for i, item in enumerate(value, start=1)}, flow=flow)
+
+    def _dataclass(self, instance: Any, values: list[Any]) -> Task:
+        from headrace.dataclass_fields import fields_of  # noqa: PLC0415 - as above
+
+        kind, names = type(instance), list(fields_of(instance))
+        others = signature(kind).parameters.keys() ^ set(names)
+        if others:
+            raise FlowDefinitionError(
+                f"A {kind.__name__} that holds tasks cannot be made anew from their results: "
+                f"its constructor and its fields disagree about {', '.join(map(repr, sorted(others)))}.",
+                hint=f"Make the {kind.__name__} in a task.",
+            )
+        gathered = DataClass(kind)
+        # Not `bind`, to which a field named `flow` would mean something else.
+        self._flow.set_dependencies(gathered, keyword_tasks=dict(zip(names, values, strict=True)))
+        return gathered
+
+
+def _tuple_task(kind: type[Any]) -> Tuple:
+    # Any other subclass of tuple may be made in a way that nobody here knows.
+    return Tuple(kind, name=kind.__name__) if hasattr(kind, "_make") else Tuple()
+
+
+def _annotated(annotation: EdgeAnnotation, value: Any) -> EdgeAnnotation:
+    """Return ``annotation`` around what stands for its value."""
+    if value is annotation.value:
+        return annotation
+    new = copy(annotation)
+    new.value = value
+    return new

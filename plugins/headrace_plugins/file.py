@@ -80,6 +80,15 @@ class FileStore(ResultStore):
         with _explained("removed", path), contextlib.suppress(*_ABSENT):
             path.unlink()
 
+    def locations(self, folder: str = "") -> Iterator[str]:
+        """Yield the files below ``folder``, without those whose name, or folder's name, begins with a dot."""
+        top = self._path(folder) if folder else self.root
+        with _explained("listed", top):
+            for path, folders, files in os.walk(top):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                place = Path(path).relative_to(self.root)
+                yield from ((place / name).as_posix() for name in sorted(files) if not name.startswith("."))
+
     def _path(self, location: str) -> Path:
         path = self.root.joinpath(*checked(location).parts)
         try:

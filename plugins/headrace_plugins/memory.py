@@ -36,6 +36,11 @@ class MemoryStore(ResultStore):
         """Forget what is at ``location``."""
         self._data.pop(str(checked(location)), None)
 
+    def locations(self, folder: str = "") -> list[str]:
+        """Return what is stored below ``folder``."""
+        start = f"{checked(folder)}/" if folder else ""
+        return [location for location in sorted(self._data) if location.startswith(start)]
+
 
 @hookimpl
 def headrace_result_stores() -> list[ResultStoreSpec]:

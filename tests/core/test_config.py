@@ -74,8 +74,10 @@ class TestDefaults:
                 "kept_total_bytes": 16777216,
                 "cancel_grace": 10.0,
             },
-            "results": {"store": ""},
+            "results": {"store": "", "location": "", "serializer": "pickle"},
+            "cache": {"url": ""},
             "notify": {"urls": []},
+            "secrets": {"providers": ["env"]},
             "plugins": {"allow": [], "disabled": [], "strict": False, "prefer": {}, "modules": []},
             "context": {"secrets": {}},
         }

@@ -12,11 +12,14 @@ import pytest
 import headrace
 
 NAMES = [
+    "DateTimeParameter",
     "Engine",
     "Flow",
     "Parameter",
+    "Secret",
     "Task",
     "__version__",
+    "apply_map",
     "case",
     "config",
     "context",

@@ -203,8 +203,15 @@ class TestPandas:
         assert digest(one) != digest(other)
 
     def test_scalars_count(self, pandas):
-        values = [pandas.NA, pandas.NaT, pandas.Timestamp("2026-01-01"), pandas.Timestamp("2026-01-01", tz="UTC"),
-                  pandas.Timedelta(1), pandas.Interval(0, 1), pandas.Period("2026-01")]  # fmt: skip
+        values = [
+            pandas.NA,
+            pandas.NaT,
+            pandas.Timestamp("2026-01-01"),
+            pandas.Timestamp("2026-01-01", tz="UTC"),
+            pandas.Timedelta(1),
+            pandas.Interval(0, 1),
+            pandas.Period("2026-01"),
+        ]
         assert len({digest(value) for value in values}) == len(values)
 
     def test_refusal_names_column_and_row(self, pandas):
@@ -218,7 +225,7 @@ class TestPolars:
         return pytest.importorskip("polars", reason="polars is not installed")
 
     def columns(self, polars):
-        from datetime import date, datetime, time, timedelta
+        from datetime import UTC, date, datetime, time, timedelta
         from decimal import Decimal
 
         return {
@@ -229,7 +236,7 @@ class TestPolars:
             "bytes": polars.Series([b"a", None, b"c"]),
             "flag": polars.Series([True, None, False]),
             "date": polars.Series([date(2026, 1, 1), None, date(2026, 1, 3)]),
-            "time": polars.Series([datetime(2026, 1, 1), None, datetime(2026, 1, 3)]),
+            "time": polars.Series([datetime(2026, 1, 1, tzinfo=UTC), None, datetime(2026, 1, 3, tzinfo=UTC)]),
             "clock": polars.Series([time(1), None, time(3)]),
             "span": polars.Series([timedelta(1), None, timedelta(3)]),
             "kind": polars.Series(["x", None, "z"], dtype=polars.Categorical),
@@ -253,8 +260,17 @@ class TestPolars:
 
     def test_names_types_order_and_nulls_count(self, polars):
         frame = polars.DataFrame({"a": [1, 2], "b": [3, 4]})
-        others = [frame.rename({"a": "c"}), frame[["b", "a"]], frame.cast(polars.Int32), frame["a"], frame["b"],
-                  frame[:1], frame.with_columns(a=polars.Series([1, None])), frame.clear(), polars.DataFrame()]  # fmt: skip
+        others = [
+            frame.rename({"a": "c"}),
+            frame[["b", "a"]],
+            frame.cast(polars.Int32),
+            frame["a"],
+            frame["b"],
+            frame[:1],
+            frame.with_columns(a=polars.Series([1, None])),
+            frame.clear(),
+            polars.DataFrame(),
+        ]
         assert len({digest(other) for other in [frame, *others]}) == len(others) + 1
 
     def test_chunks_and_what_lies_under_a_null_do_not_count(self, polars):

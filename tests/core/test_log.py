@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace import config, log
+from headrace import config, log, masking
 from headrace.exceptions import ConfigError
 
 
@@ -279,6 +279,16 @@ class TestRunContext:
 
 
 class TestJson:
+    def test_a_secret_that_json_has_a_word_for_leaves_json(self):
+        masking.masker.add("null")
+        stream = io.StringIO()
+        log.configure(stream=stream, json=True)
+        log.get_logger("add").info("the secret is null", extra={"nested": {"secret": ["null"]}})
+        (line,) = self.lines(stream)
+        assert line["message"] == "the secret is ********"
+        assert line["nested"] == {"secret": ["********"]}
+        assert line["flow_name"] is None
+
     def lines(self, stream: io.StringIO) -> list[dict[str, object]]:
         def refuse(name: str) -> object:
             pytest.fail(f"{name} is not JSON")

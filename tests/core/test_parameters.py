@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import copy
 import pickle
-from datetime import date
+import subprocess
+import sys
+from datetime import UTC, date, datetime, time
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import pendulum
 import pytest
 
-from headrace import Flow, Parameter, Task, context, task
+from headrace import DateTimeParameter, Flow, Parameter, Task, context, task
 from headrace.exceptions import (
     DuplicateParameterError,
     MissingParameterError,
@@ -240,6 +243,64 @@ class TestTypes:
     def test_a_text_of_another_type_is_an_error_that_names_what_is_expected(self):
         with pytest.raises(ParameterTypeError, match=r"'n' expects a whole number, and got 'many'"):
             Parameter("n", default=3).parse("many")
+
+
+class TestDateTimes:
+    @pytest.mark.parametrize(
+        ("given", "moment"),
+        [
+            ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+            ("2026-01-31T10:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+            ("2026-01-31T10:00:00+02:00", datetime(2026, 1, 31, 8, tzinfo=UTC)),
+            (date(2026, 1, 31), datetime(2026, 1, 31, tzinfo=UTC)),
+            (datetime(2026, 1, 31, 10), datetime(2026, 1, 31, 10, tzinfo=UTC)),  # noqa: DTZ001 - what is tested
+            (datetime(2026, 1, 31, 10, tzinfo=UTC), datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ],
+    )
+    def test_what_is_given_becomes_a_moment(self, given, moment):
+        flow, result = flow_with(DateTimeParameter("t"))
+        (found,) = flow.run(t=given).result[result].result
+        assert found == moment
+        assert isinstance(found, pendulum.DateTime)
+
+    def test_a_default_is_read_too_and_makes_it_optional(self):
+        flow, result = flow_with(DateTimeParameter("t", default="2026-01-31"))
+        assert flow.run().result[result].result == [datetime(2026, 1, 31, tzinfo=UTC)]
+
+    def test_none_stays_none(self):
+        flow, result = flow_with(DateTimeParameter("t", default=None))
+        assert flow.run().result[result].result == [None]
+
+    def test_it_is_required_without_a_default(self):
+        flow, _ = flow_with(DateTimeParameter("t"))
+        with pytest.raises(MissingParameterError, match="'t'"):
+            flow.run()
+
+    @pytest.mark.parametrize("given", ["soon", "", "P1D", "2026-01-01/2026-02-01", 5, time(10)])
+    def test_anything_else_is_refused_before_the_run(self, given):
+        flow, _ = flow_with(DateTimeParameter("t"))
+        with pytest.raises(ParameterTypeError, match="'t' expects a time such as"):
+            flow.run(t=given)
+
+    def test_the_command_line_knows_its_type(self):
+        parameter = DateTimeParameter("t")
+        assert parameter.value_type is datetime
+        assert parameter.parse("2026-01-31T10:00Z") == datetime(2026, 1, 31, 10, tzinfo=UTC)
+        with pytest.raises(ParameterTypeError, match="a time such as"):
+            parameter.parse("soon")
+
+    def test_a_copy_reads_moments_too(self):
+        assert DateTimeParameter("t").copy("u").resolve({"u": "2026-01-31"}) == datetime(2026, 1, 31, tzinfo=UTC)
+
+    def test_a_flow_that_has_one_is_built_without_pendulum(self):
+        code = "import sys\nfrom headrace import *\nwith Flow('f'): DateTimeParameter('t', default='now')()\n"
+        found = subprocess.run(
+            [sys.executable, "-c", code + "print('pendulum' in sys.modules)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout.strip() == "False"
 
 
 class TestPickling:

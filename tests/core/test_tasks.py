@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import pickle
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import cloudpickle
 import pytest
 
 from headrace import Flow, Parameter, Task, config, context, flatten, mapped, tags, task, unmapped
-from headrace.exceptions import DefinitionTypeError, FlowDefinitionError, NoActiveFlowError, TaskDefinitionError
+from headrace.exceptions import DefinitionTypeError, NoActiveFlowError, TaskDefinitionError
 from headrace.run_context import building
 from headrace.tasks import FunctionTask, defaults_from_attrs
 from headrace.triggers import all_failed, all_successful
@@ -792,8 +793,24 @@ def test_a_call_at_run_time_is_outside_any_flow():
     assert building.get().flow is None
 
 
-def test_an_argument_nested_too_deeply_around_a_task_is_refused():
-    with Flow("f"):
-        deep = nested(400, echo(1))
-        with pytest.raises(FlowDefinitionError, match="nested too deeply"):
-            echo(deep)
+def test_the_signature_of_a_task_is_that_of_run_and_what_a_call_adds():
+    @task
+    def load(day: str, *, retries: int = 3, **options: int) -> str:
+        return day
+
+    found = inspect.signature(load)
+    assert list(found.parameters) == ["day", "retries", "mapped", "task_args", "upstream_tasks", "flow", "options"]
+    assert found.parameters["mapped"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert found.return_annotation is Task
+
+
+def test_the_signature_of_a_task_class_is_that_of_its_constructor():
+    class Load(Task):
+        def __init__(self, url: str) -> None:
+            super().__init__()
+
+        def run(self, day):
+            return day
+
+    assert list(inspect.signature(Load).parameters) == ["url"]
+    assert next(iter(inspect.signature(Load("x")).parameters)) == "day"

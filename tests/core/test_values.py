@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
+from dataclasses import InitVar, dataclass, field
 from typing import Any, NamedTuple
 
 import pytest
 
-from headrace import Flow, Parameter, Task, mapped, task, unmapped
+from headrace import Flow, Parameter, Task, flatten, mapped, task, unmapped
 from headrace.exceptions import FlowDefinitionError
-from headrace.values import Constant, Dict, List, Set, Tuple, as_task, holds_task
+from headrace.values import Constant, DataClass, Dict, List, Set, Tuple, as_task, holds_task
 
 
 class Pair(NamedTuple):
@@ -187,7 +188,12 @@ class TestArguments:
     def test_subclasses_of_collections_are_looked_into(self):
         assert arrives(lambda: OrderedDict(a=echo(1))) == {"a": 1}
         assert arrives(lambda: defaultdict(list, a=[echo(1)])) == {"a": [1]}
-        assert arrives(lambda: Pair(echo(1), 2)) == (1, 2)
+
+    def test_named_tuples_keep_their_type(self):
+        assert repr(arrives(lambda: Pair(echo(1), [echo(2)]))) == "Pair(left=1, right=[2])"
+
+    def test_frozen_sets_keep_their_type(self):
+        assert arrives(lambda: {frozenset([echo(1), 2]), 3}) == {frozenset([1, 2]), 3}
 
     def test_annotations_inside_a_collection_are_unwrapped(self):
         assert arrives(lambda: [unmapped(echo(1)), 2]) == [1, 2]
@@ -211,15 +217,101 @@ class TestArguments:
             with pytest.raises(FlowDefinitionError, match="holds itself"):
                 echo(knot)
 
-    def test_a_hundred_levels_around_a_task_are_fine(self):
-        found = arrives(lambda: nested(100, echo(7)))
-        for _ in range(100):
+    def test_a_dictionary_that_holds_itself_and_a_task_is_refused(self):
+        with Flow("f"):
+            knot: dict[str, Any] = {"x": echo(1)}
+            knot["inner"] = [knot]
+            with pytest.raises(FlowDefinitionError, match="holds itself"):
+                echo(knot)
+
+    def test_a_list_that_holds_itself_beside_a_task_is_a_plain_value(self):
+        knot: list[Any] = [1]
+        knot.append(knot)
+        found = arrives(lambda: [echo(1), knot])
+        assert found[0] == 1
+        assert found[1] is knot
+
+    def test_a_list_that_is_there_twice_is_gathered_once(self):
+        with Flow("f") as flow:
+            shared = [echo(1)]
+            result = echo([shared, shared])
+        assert len([t for t in flow.tasks if isinstance(t, List)]) == 2
+        assert flow.run().result[result].result == [[1], [1]]
+
+    def test_two_thousand_levels_around_a_task_are_fine(self):
+        found = arrives(lambda: nested(2000, echo(7)))
+        for _ in range(2000):
             (found,) = found
         assert found == 7
+
+    def test_annotations_inside_a_nested_collection_are_unwrapped(self):
+        assert arrives(lambda: [[unmapped([echo(1)])], flatten([[echo(2)], [3]])]) == [[[1]], [2, 3]]
 
     def test_a_list_of_a_million_numbers_is_one_constant(self):
         numbers = list(range(1_000_000))
         assert arrives(lambda: numbers) is numbers
+
+
+@dataclass
+class Settings:
+    source: Any
+    limits: Any = 5
+    flow: Any = "a name that tasks give a meaning of their own"
+    derived: Any = field(init=False, default=None)
+
+    def __post_init__(self):
+        self.derived = ("from", self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    x: Any
+    y: Any = 0
+
+
+class TestDataClasses:
+    def test_an_instance_is_made_anew_from_results(self):
+        found = arrives(lambda: Settings(echo(1), limits=[echo(2), 3]))
+        assert found == Settings(1, limits=[2, 3])
+        assert found.derived == ("from", 1)
+
+    def test_instances_inside_each_other_and_inside_collections(self):
+        assert arrives(lambda: {"a": [Point(Point(echo(1)), 2)]}) == {"a": [Point(Point(1), 2)]}
+
+    def test_a_field_may_have_any_name(self):
+        assert arrives(lambda: Settings(0, flow=echo(3))).flow == 3
+
+    def test_the_task_is_named_after_the_class(self):
+        with Flow("f") as flow:
+            echo(Point(echo(1)))
+        (made,) = flow.get_tasks(task_type=DataClass)
+        assert (made.name, made.auto_generated) == ("Point", True)
+
+    def test_an_instance_without_tasks_arrives_as_it_is(self):
+        point = Point(1, [2])
+        assert arrives(lambda: point) is point
+
+    def test_a_class_is_a_plain_value(self):
+        assert arrives(lambda: [echo(1), Point]) == [1, Point]
+
+    def test_it_can_be_mapped_over_inside_a_list(self):
+        with Flow("f") as flow:
+            result = echo.map([Point(echo(1)), Point(2)])
+        assert flow.run().result[result].result == [Point(1), Point(2)]
+
+    def test_a_class_with_init_only_variables_is_refused(self):
+        @dataclass
+        class Odd:
+            value: Any
+            scale: InitVar[int] = 1
+
+        with Flow("f"), pytest.raises(FlowDefinitionError, match=r"disagree about 'scale'"):
+            echo(Odd(echo(1), scale=5))
+
+    def test_only_what_the_constructor_takes_is_looked_into(self):
+        settings = Settings(1)
+        settings.derived = Task()
+        assert not holds_task(settings)
 
 
 class TestWhereConstantsLive:

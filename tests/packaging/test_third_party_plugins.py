@@ -59,9 +59,7 @@ def flow_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_notifier_of_the_guide_receives_state_changes(
-    fresh: FreshEnvironment, tmp_path: Path, flow_file: Path
-) -> None:
+def test_notifier_of_the_guide_receives_state_changes(fresh: FreshEnvironment, tmp_path: Path, flow_file: Path) -> None:
     page = GUIDE.read_text(encoding="utf-8")
     plugin = tmp_path / "plugin"
     plugin.mkdir()

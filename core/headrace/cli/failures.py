@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from headrace.exceptions import ExecutorError, HeadraceError, ResultError, TaskRunError
+from headrace.masking import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,8 +74,8 @@ def error_text(error: BaseException) -> str:
 
 
 def plain(text: str) -> str:
-    """Return ``text`` without escape sequences and control characters, line ends and tabs excepted."""
-    return _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    """Return ``text`` without secrets, escape sequences and control characters, line ends and tabs excepted."""
+    return _ESCAPES.sub("", mask(text).replace("\r\n", "\n"))
 
 
 def fit(text: str, lines: int | None = None) -> str:

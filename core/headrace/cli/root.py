@@ -25,6 +25,7 @@ __all__ = ["headrace"]
 _COMMANDS: Final = {
     "run": ("headrace.cli.run:run", "Run a flow."),
     "visualize": ("headrace.cli.visualization:visualize", "Draw a flow."),
+    "cache": ("headrace.cli.cache:cache", "List, explain and remove cached results."),
     "plugins": ("headrace.cli.plugins:plugins", "List, describe and check the installed plugins."),
     "config": ("headrace.cli.configuration:config", "Show the configuration and where it comes from."),
     "completion": ("headrace.cli.completion:completion", "Print the completion script of a shell."),

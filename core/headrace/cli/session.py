@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from headrace.cli.progress import Progress
     from headrace.flows import Flow
 
-__all__ = ["Request", "perform"]
+__all__ = ["Request", "parsed_parameters", "perform"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ def perform(request: Request) -> int:
 
 
 def _run(flow: Flow, request: Request, output: TextIO) -> int:
-    parameters = _parsed(flow, request.parameters)
+    parameters = parsed_parameters(flow, request.parameters)
     console = None if request.as_json else _console(output)
     live = console is not None and console.is_terminal
     configure_logging(
@@ -138,7 +138,8 @@ def _engine(flow: Flow, request: Request, progress: Progress) -> Engine:
         return Engine(plugins=[progress], no_plugins=request.no_plugins)
 
 
-def _parsed(flow: Flow, texts: Mapping[str, str]) -> dict[str, Any]:
+def parsed_parameters(flow: Flow, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return typed texts as values of the flow's parameters; raise UnknownParameterError or ParameterTypeError."""
     known = {parameter.name: parameter for parameter in flow.parameters()}
     for name in texts:
         if name not in known:

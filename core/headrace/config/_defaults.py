@@ -26,8 +26,10 @@ def defaults() -> dict[str, object]:
             "kept_total_bytes": 16_777_216,
             "cancel_grace": 10.0,
         },
-        "results": {"store": ""},
+        "results": {"store": "", "location": "", "serializer": "pickle"},
+        "cache": {"url": ""},
         "notify": {"urls": ()},
+        "secrets": {"providers": ("env",)},
         "plugins": {"allow": (), "disabled": (), "strict": False, "prefer": {}, "modules": ()},
         "context": {"secrets": {}},
     }

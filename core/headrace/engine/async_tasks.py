@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from headrace.engine.remembering import LONGEST_PAUSE, SHORTEST_PAUSE, RememberingWork, kept
 from headrace.engine.worker import Outcome, state_of
 from headrace.exceptions import TaskTimeoutError
 from headrace.run_context import current_frame
@@ -68,6 +69,30 @@ class LoopThread:
 async def _outcome_of(work: Work) -> Outcome:
     """Do for a coroutine what calling ``work`` does for a function."""
     current_frame.set(work)
+    if not isinstance(work, RememberingWork):
+        return Outcome(work.key, await _state_of(work))
+    try:
+        state = await _remembered(work)
+    except asyncio.CancelledError:
+        state = Cancelled("Cancelled while it waited.")
+    except BaseException as error:  # noqa: BLE001 - the worker boundary: what goes wrong here fails the task
+        state = state_of(error)
+    return Outcome(work.key, state)
+
+
+async def _remembered(work: RememberingWork) -> State:
+    recollection = work.memory.recall(work)
+    try:
+        pause = SHORTEST_PAUSE
+        while not recollection.settle():
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        return recollection.found or kept(recollection, await _state_of(work))
+    finally:
+        recollection.close()
+
+
+async def _state_of(work: Work) -> State:
     started = time.time()
     try:
         value = await _in_time(work)
@@ -79,7 +104,7 @@ async def _outcome_of(work: Work) -> Outcome:
     except BaseException as error:  # noqa: BLE001 - the worker boundary: whatever a task raises becomes its state
         state = state_of(error)
     state.started = started
-    return Outcome(work.key, state)
+    return state
 
 
 async def _in_time(work: Work) -> Any:

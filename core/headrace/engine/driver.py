@@ -17,7 +17,7 @@ from headrace.exceptions import TriggerFailedError, describe
 from headrace.states import Cancelled, Cancelling, Failed, Retrying, Running, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from headrace.abc import Executor, ExecutorContext
     from headrace.clock import Clock
@@ -34,13 +34,15 @@ __all__ = ["Driver"]
 
 # How many coroutines are begun before others have ended.
 _MOST_ON_LOOP: Final = 1000
+_NOTHING: Final[Mapping[int, Callable[[Work], Work]]] = {}
 
 
 class Driver:
     """Runs one plan to its end.
 
     ``frame`` is the context of the run; ``transitions`` tells whoever watches; ``values`` decides which results stay
-    in memory; ``keeper`` writes results to a store, or is None.
+    in memory; ``keeper`` writes results to a store, or is None; ``arrangements`` are, by node, what makes work of tasks
+    that have a say in where their results are.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Driver:
         transitions: Transitions,
         values: ValueKeeper,
         keeper: ResultKeeper | None = None,
+        arrangements: Mapping[int, Callable[[Work], Work]] = _NOTHING,
         cancel_grace: float = 10.0,
         on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal,
     ) -> None:
@@ -65,6 +68,7 @@ class Driver:
         self._transitions = transitions
         self._values = values
         self._keeper = keeper
+        self._arrangements = arrangements
         self._cancel_grace = cancel_grace
         self._on_pause = on_pause
         self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
@@ -190,6 +194,8 @@ class Driver:
             self._frame,
             self._keeper if node.task.checkpoint is not False else None,
         )
+        if self._arrangements and node.index in self._arrangements:
+            work = self._arrangements[node.index](work)
         self._in_flight[key] = run
         try:
             self._submit(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.engine.garbage import collector_paused
+from headrace.exceptions import MissingTaskError
 from headrace.parameters import Parameter
 from headrace.triggers import all_successful
 
@@ -78,7 +79,7 @@ class Node:
 class Plan:
     """Immutable; shared by all runs of the flow until the flow changes."""
 
-    __slots__ = ("index", "nodes", "parameters", "reference", "tasks")
+    __slots__ = ("index", "nodes", "nodes_with_storage", "parameters", "reference", "tasks")
 
     def __init__(self, nodes: list[Node], index: dict[Task, int], reference: list[int], tasks: list[Task]) -> None:
         self.nodes = nodes
@@ -87,10 +88,11 @@ class Plan:
         # In the order they were added to the flow, which reports keep.
         self.tasks = tasks
         self.parameters = [node.task for node in nodes if isinstance(node.task, Parameter)]
+        self.nodes_with_storage = [node for node in nodes if node.task.storage is not None]
 
 
 def make_plan(flow: Flow) -> Plan:
-    """Return the plan of ``flow``, in time linear in its tasks and edges; raise CycleError."""
+    """Return the plan of ``flow``, in time linear in its tasks and edges; raise CycleError or MissingTaskError."""
     with collector_paused(len(flow.graph)):
         return _plan_of(flow)
 
@@ -100,6 +102,8 @@ def _plan_of(flow: Flow) -> Plan:
     index: dict[Task, int] = {}
     nodes: list[Node] = []
     for i, task in enumerate(flow.graph.sorted(flow.name)):
+        if task._missing is not None:
+            raise MissingTaskError(task.name, task._missing)
         index[task] = i
         node = Node(i, task, slugs[task], constants.get(task))
         nodes.append(node)

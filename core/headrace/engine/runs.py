@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from headrace.abc import Executor
+    from headrace.abc import Executor, ResultStore
     from headrace.engine import Engine
     from headrace.engine.plan import Plan
+    from headrace.engine.storage import RunStorage
     from headrace.engine.values import KeepResults
     from headrace.flows import Flow
     from headrace.parameters import Parameter
     from headrace.plugins import FlowRunInfo
-    from headrace.results import ResultKeeper
+    from headrace.results import Result
     from headrace.schedules.events import ClockEvent
     from headrace.schedules.schedule import Schedule
     from headrace.tasks import Task
@@ -45,7 +46,7 @@ class RunOptions:
         context: values to show in `headrace.context` while the run goes on.
         run_name: what reports call this run; by default the flow's name and the beginning of the run's id.
         task_states: states that tasks start from: a finished one is kept, and the task does not run.
-        results: URL of the store that keeps results; overrides the flow's and the configured one.
+        results: the store that keeps results, or its URL; overrides the flow's and the configured one.
         keep_results: which results stay in memory after their last reader: ``"auto"``, ``"all"`` or ``"none"``.
         notify: URLs of notifiers to tell about this run, besides the configured ones.
         run_on_schedule: for a flow with a schedule, whether to wait for its events and run at each, or to run once and
@@ -59,7 +60,7 @@ class RunOptions:
     context: Mapping[str, Any] = field(default_factory=dict)
     run_name: str | None = None
     task_states: Mapping[Task, State] = field(default_factory=dict)
-    results: str | None = None
+    results: str | ResultStore | Result | None = None
     keep_results: KeepResults | None = None
     notify: Sequence[str] = ()
     run_on_schedule: bool | None = None
@@ -169,17 +170,20 @@ class _Run:
     def run(self, executor: str | Executor | None) -> State:
         """Run to the end and return the final state."""
         chosen = self._executor(executor)
-        keeper = self._keeper()
+        storage = self._storage()
         with ExitStack() as stack:
             # Triggers, handlers and observers see the run in `headrace.context` too.
             frame = self._frame()
             stack.callback(current_frame.reset, current_frame.set(frame))
             transitions = Transitions(self._flow, self._info, list(self._watchers(stack)))
-            return self._drive(chosen, keeper, transitions, frame)
+            return self._drive(chosen, storage, transitions, frame)
 
     def _drive(
-        self, executor: Executor, keeper: ResultKeeper | None, transitions: Transitions, frame: RunFrame
+        self, executor: Executor, storage: RunStorage | None, transitions: Transitions, frame: RunFrame
     ) -> State:
+        keeper = None if storage is None else storage.keeper()
+        brought = self._brought_states()
+        cached = _withheld(self._plan, brought)
         settings = self._engine.config["engine"]
         policy = self._options.keep_results or settings["keep_results"]
         driver = Driver(
@@ -191,10 +195,10 @@ class _Run:
             transitions=transitions,
             values=ValueKeeper(policy, settings["kept_result_bytes"], settings["kept_total_bytes"], keeper),
             keeper=keeper,
+            arrangements={} if storage is None else storage.arrangements(self._plan, cached),
             cancel_grace=settings["cancel_grace"],
             on_pause=self._options.on_pause,
         )
-        brought = self._brought_states()
         running = transitions.enter_flow(Pending(), Running("Running."))
         if not running.is_running():
             running.result = self._task_states()
@@ -221,15 +225,15 @@ class _Run:
         found: Executor = self._engine.registry.create("executor", chosen, **options)
         return found
 
-    def _keeper(self) -> ResultKeeper | None:
-        url = self._options.results or self._flow.results or self._engine.config["results"]["store"]
-        if not url:
+    def _storage(self) -> RunStorage | None:
+        """Return what knows where results go, or None if they stay in memory."""
+        results = self._options.results
+        configured = results or self._flow.results or self._engine.config["results"]["store"]
+        if not configured and not self._plan.nodes_with_storage:
             return None
-        from headrace.results import ResultKeeper  # noqa: PLC0415 - most runs store no results
+        from headrace.engine.storage import RunStorage  # noqa: PLC0415 - most runs store no results
 
-        registry = self._engine.registry
-        store = registry.create_from_url("store", url)
-        return ResultKeeper(store, registry.create("serializer", "pickle"), self._flow.name)
+        return RunStorage(self._flow, self._engine, results)
 
     def _watchers(self, stack: ExitStack) -> Iterator[Watcher]:
         yield self._engine.observers
@@ -306,3 +310,9 @@ class _Run:
 
 def _with_children(state: State) -> Sequence[State]:
     return state.map_states if state.is_mapped() and state.map_states else (state,)  # type: ignore[attr-defined]
+
+
+def _withheld(plan: Plan, brought: dict[int, State]) -> dict[int, State]:
+    """Take Cached states that a validator has to look at first out of ``brought``, and return them."""
+    asked = {node.index for node in plan.nodes_with_storage if node.task.storage and node.task.storage.is_cached}
+    return {index: brought.pop(index) for index in asked & brought.keys() if brought[index].is_cached()}

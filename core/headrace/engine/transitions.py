@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.exceptions import HeadraceError, StateHandlerError, describe
+from headrace.masking import mask
 from headrace.signals import Signal
 from headrace.states import Failed, Finished, Running, Scheduled, State
 
@@ -115,7 +116,7 @@ def call_handlers(
             name = getattr(handler, "__name__", repr(handler))
             reason = StateHandlerError(f"State handler {name} raised {describe(error)}")
             reason.__cause__ = error
-            failed = Failed(str(reason), reason)
+            failed = Failed(mask(str(reason)), reason)
             failed.started = new.started
             return failed
         if replaced is not None:

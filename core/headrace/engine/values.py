@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from headrace.exceptions import ConfigError, ResultReleasedError
+from headrace.locations import Location
 from headrace.states import ReleasedValue
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class ValueKeeper:
         state._result = ReleasedValue(self._loader(state.location))
 
     def _loader(self, location: str | None) -> Any:
+        if isinstance(location, Location):
+            return location.load
         keeper = self._keeper
         if location is None or keeper is None:
             return _gone

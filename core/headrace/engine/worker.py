@@ -6,10 +6,10 @@ This module knows neither plugins nor the driver, so a worker process stays smal
 from __future__ import annotations
 
 import time
-from collections import ChainMap
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import TaskTimeoutError, describe
+from headrace.masking import mask
 from headrace.run_context import MISSING, context, current_frame
 from headrace.signals import Signal
 from headrace.states import Cancelled, Crashed, Failed, State, Success, TimedOut
@@ -146,9 +146,10 @@ class Work:
         parameters = context.get("parameters") or {}
         if callable(template):
             own = {key: context.get(key) for key in _LOOKUPS if key != "task_run_name"}
-            return template(**{**parameters, **own, **self.arguments})
-        # The context looks like enough of a mapping for what a template does with one.
-        return template.format_map(ChainMap(self.arguments, cast("dict[str, Any]", context), parameters))
+            return mask(template(**{**parameters, **own, **self.arguments}))
+        from headrace.templates import filled  # noqa: PLC0415 - few tasks have a name to fill in
+
+        return mask(filled(template, self.arguments))
 
 
 _LOOKUPS: Final[Mapping[str, Callable[[Work], Any]]] = {
@@ -170,11 +171,13 @@ _LOOKUPS: Final[Mapping[str, Callable[[Work], Any]]] = {
 def state_of(error: BaseException) -> State:
     """Return the state that an exception out of a task means."""
     if isinstance(error, Signal):
+        if error.state.message is not None:
+            error.state.message = mask(error.state.message)
         return error.state
     if isinstance(error, KeyboardInterrupt):
         return Cancelled("Interrupted from the keyboard.", error)
     error = error.with_traceback(_own_frames(error))
-    text = describe(error)
+    text = mask(describe(error))
     return TimedOut(text, error) if isinstance(error, TaskTimeoutError) else Failed(text, error)
 
 

@@ -38,7 +38,10 @@ def _array(numpy: Any, value: Any) -> bytes | Node:
         return array_content(value)
     if isinstance(value, numpy.ma.MaskedArray):
         # What lies under the mask is not content.
-        parts = [numpy.ma.getmaskarray(value), value.filled(value.dtype.type()) if value.dtype.names is None else value.data]
+        parts = [
+            numpy.ma.getmaskarray(value),
+            value.filled(value.dtype.type()) if value.dtype.names is None else value.data,
+        ]
         return Node(b"numpy.ma", parts, lambda _: "", reference(kind))
     inner = as_child(array_content(value.view(numpy.ndarray)))
     state = as_child(attributes(b"attributes", getattr(value, "__dict__", {})))
@@ -89,7 +92,8 @@ def _type_text(dtype: Any) -> bytes:
 
 def _has_gaps(dtype: Any) -> bool:
     """Tell whether numbers of a type have bytes without meaning: extended precision on most machines."""
-    return (dtype.kind == "f" and dtype.itemsize > 8) or (dtype.kind == "c" and dtype.itemsize > 16)
+    largest = {"f": 8, "c": 16}.get(dtype.kind)
+    return largest is not None and bool(dtype.itemsize > largest)
 
 
 def _index(number: int, shape: tuple[int, ...]) -> str:

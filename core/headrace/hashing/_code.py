@@ -7,7 +7,7 @@ import inspect
 import sys
 from functools import lru_cache
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from headrace.hashing._encoding import Node, Raw, Refusal, framed, leaf, reference
 
@@ -21,7 +21,7 @@ _NO_SOURCE: Final = "whose source cannot be found"
 _HINT: Final = "Define it in a file, or in a notebook."
 _EMPTY: Final = Raw(b"?")
 
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 def describe_function(value: FunctionType) -> bytes | Node:
@@ -94,7 +94,7 @@ def _best(candidates: list[Any], code: CodeType) -> Any:
         return candidates[0] if candidates else None
     places = set(_places(code))
     fitting = [node for node in candidates if places and all(_covers(node.body, place) for place in places)]
-    return min(fitting, key=lambda node: node.end_col_offset - node.col_offset, default=None)
+    return max(fitting, key=lambda node: node.col_offset, default=None)  # the innermost one begins last
 
 
 def _places(code: CodeType) -> Iterator[tuple[int, int, int, int]]:
@@ -114,6 +114,7 @@ def _segment(lines: list[str], node: Any) -> str:
     text = "".join(lines[_first_line(node) - 1 : node.end_lineno])
     if not isinstance(node, ast.Lambda):
         return dedent(text)
+    # Columns count bytes.
     data = text.encode("utf-8", "surrogatepass")
-    last = lines[node.end_lineno - 1].encode("utf-8", "surrogatepass")
-    return data[node.col_offset : len(data) - len(last) + node.end_col_offset].decode("utf-8", "surrogatepass")
+    after = len(lines[(node.end_lineno or 0) - 1].encode("utf-8", "surrogatepass")) - (node.end_col_offset or 0)
+    return data[node.col_offset : len(data) - after].decode("utf-8", "surrogatepass")

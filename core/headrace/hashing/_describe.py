@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
@@ -16,7 +15,9 @@ from headrace.hashing._objects import describe_object
 from headrace.value_paths import item_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    _Describe = Callable[[Any], bytes | Node]
 
 __all__ = ["describe"]
 
@@ -90,7 +91,7 @@ def _memory(value: memoryview) -> bytes:
     return leaf(b"memoryview", framed(f"{value.format}{value.shape}".encode()), value.tobytes())
 
 
-_BY_TYPE: Final[Mapping[type, Callable[[Any], bytes | Node]]] = MappingProxyType(
+_BY_TYPE: Final[Mapping[Any, _Describe]] = MappingProxyType[Any, "_Describe"](
     {
         Node: lambda value: value,
         list: _sequence(b"list"),
@@ -171,7 +172,9 @@ _BY_NAME: Final[Mapping[str, Callable[[Any], bytes | Node]]] = MappingProxyType(
         "datetime.datetime": _plain(b"datetime.datetime", _time),
         "datetime.time": _plain(b"datetime.time", _time),
         "datetime.timedelta": _plain(b"timedelta", lambda value: (value.days, value.seconds, value.microseconds)),
-        "datetime.timezone": _plain(b"timezone", lambda value: (value.tzname(None), value.utcoffset(None).total_seconds())),
+        "datetime.timezone": _plain(
+            b"timezone", lambda value: (value.tzname(None), value.utcoffset(None).total_seconds())
+        ),
         "decimal.Decimal": _plain(b"decimal.Decimal", str),
         "fractions.Fraction": _plain(b"Fraction", lambda value: (value.numerator, value.denominator)),
         "functools._lru_cache_wrapper": _cached,
@@ -185,5 +188,9 @@ _BY_NAME: Final[Mapping[str, Callable[[Any], bytes | Node]]] = MappingProxyType(
     }
     # The pure kinds have rules of their own for what is the same path; the others are those of the machine.
     | {f"{module}.{kind}": _path for module in ("pathlib", "pathlib._local") for kind in ("PosixPath", "WindowsPath")}
-    | {f"pathlib{inner}.{kind}": _plain(kind.encode(), os.fspath) for inner in ("", "._local") for kind in ("PurePosixPath", "PureWindowsPath")}
+    | {
+        f"pathlib{inner}.{kind}": _plain(kind.encode(), os.fspath)
+        for inner in ("", "._local")
+        for kind in ("PurePosixPath", "PureWindowsPath")
+    }
 )

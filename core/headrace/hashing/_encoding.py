@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from types import EllipsisType, MappingProxyType, NoneType, NotImplementedType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from headrace.module_names import MODULE_PREFIX
 from headrace.value_paths import item_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = [
     "SCALARS",
@@ -94,8 +94,6 @@ def reference(named: Any) -> bytes:
 
 
 def _module(name: str | None) -> str:
-    from headrace.flow_files import MODULE_PREFIX  # noqa: PLC0415 - it is small, and only what has a class needs it
-
     if name is None or not (name == "__main__" or name.startswith(MODULE_PREFIX)):
         return str(name)
     file = getattr(sys.modules.get(name), "__file__", None)
@@ -162,7 +160,7 @@ def _byte_strings(values: Sequence[bytes]) -> bytes:
 _BULK: Final[Mapping[type, Callable[[Any], bytes]]] = MappingProxyType(
     {
         int: _integers,
-        bool: lambda values: bytes(values),
+        bool: bytes,
         float: _doubles,
         str: _texts,
         bytes: _byte_strings,

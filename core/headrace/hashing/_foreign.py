@@ -1,4 +1,4 @@
-"""Values of libraries that hold data in bulk. Nothing here imports them: who has such a value has loaded its library."""
+"""Values of libraries that hold data in bulk. Nothing here imports them: who has such a value has loaded them."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _MISSING: Final = Raw(b"?")
 
 def describe_object(value: Any) -> bytes | Node:
     """Describe an instance of any class."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is object:
         raise Refusal("which has nothing to tell it from others but its identity")
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -25,7 +25,7 @@ def describe_object(value: Any) -> bytes | Node:
     if hasattr(kind, "__dataclass_fields__"):
         from dataclasses import fields  # noqa: PLC0415 - there is a dataclass, so it is loaded
 
-        return _fields(value, [field.name for field in fields(value)])
+        return _fields(value, [field.name for field in fields(kind)])
     if hasattr(kind, "__attrs_attrs__"):
         return _fields(value, [field.name for field in kind.__attrs_attrs__])
     if isinstance(value, set | frozenset):
@@ -55,11 +55,11 @@ def _reduced(value: Any) -> bytes | Node:
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or type(value).__module__
         return Node(b"global", (module, reduced), lambda _: "")
-    make, arguments, state, elements, items = (*reduced, None, None, None)[:5]
-    if make is copyreg.__newobj__ or make is getattr(copyreg, "__newobj_ex__", None):
+    padded: tuple[Any, ...] = (*reduced, None, None, None)
+    make, arguments, state, elements, items = padded[:5]
+    if getattr(make, "__module__", None) == "copyreg":
+        # What all classes without a `__reduce__` of their own are made by; the first argument is the class.
         made, arguments = reference(arguments[0]), arguments[1:]
-    elif make is copyreg._reconstructor:  # type: ignore[attr-defined]
-        made, arguments = reference(arguments[0]), arguments[2:]
     else:
         made = _maker(make)
     parts = (

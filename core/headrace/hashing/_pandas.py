@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from headrace.hashing._arrays import array_content
-from headrace.hashing._encoding import Node, Raw, as_child, framed, reference
+from headrace.hashing._encoding import Node, as_child, framed, reference
 from headrace.value_paths import item_step
 
 __all__ = ["describe_pandas"]
@@ -18,15 +18,15 @@ def describe_pandas(value: Any) -> bytes | Node | None:
     if isinstance(value, pandas.DataFrame):
         return _frame(value)
     if isinstance(value, pandas.Series):
-        steps = (".index", ".name", "")
-        parts = (value.index, value.name, as_child(_array(pandas, value.array)))
-        return Node(b"pandas.Series", parts, lambda i: steps[i], reference(type(value)))
+        labels = Node(b"labels", (value.index, value.name), lambda i: ".name" if i else ".index")
+        parts = (labels, as_child(_array(pandas, value.array)))
+        return Node(b"pandas.Series", parts, lambda _: "", reference(type(value)))
     if isinstance(value, pandas.MultiIndex):
         levels = [value.get_level_values(i) for i in range(value.nlevels)]
         return Node(b"pandas.MultiIndex", levels, lambda i: f".levels[{i}]")
     if isinstance(value, pandas.Index):
-        steps = (".name", "")
-        return Node(b"pandas.Index", (value.name, as_child(_array(pandas, value.array))), lambda i: steps[i])
+        parts = (value.name, as_child(_array(pandas, value.array)))
+        return Node(b"pandas.Index", parts, lambda i: "" if i else ".name")
     if isinstance(value, pandas.api.extensions.ExtensionArray):
         return _array(pandas, value)
     return None
@@ -43,7 +43,7 @@ def _frame(value: Any) -> Node:
 def _array(pandas: Any, array: Any) -> bytes | Node:
     numpy: Any = sys.modules["numpy"]
     dtype = array.dtype
-    if isinstance(dtype, numpy.dtype):
+    if isinstance(dtype, numpy.dtype) or type(array) is pandas.arrays.NumpyExtensionArray:
         return array_content(numpy.asarray(array))
     parts: list[Any]
     if isinstance(dtype, pandas.CategoricalDtype):

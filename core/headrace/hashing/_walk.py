@@ -73,13 +73,14 @@ class _Walk:
     def advance(self, frame: _Frame) -> bool:
         """Encode the elements of ``frame`` up to the next container, and enter that; tell whether there is one."""
         parts, ordered = frame.parts, frame.node.ordered
-        for frame.index, child in frame.rest:
+        for index, child in frame.rest:
             scalar = SCALARS.get(type(child))
             if scalar is not None:
                 parts.append(scalar(child))
                 if len(parts) >= _FLUSH and ordered:
                     frame.flush()
                 continue
+            frame.index = index
             found = self.look_at(frame, child)
             if found is None:
                 return True
@@ -122,9 +123,7 @@ class _Walk:
 
     def refuse(self, child: object, reason: str, hint: str | None, cause: BaseException | None) -> NoReturn:
         path = self.name + "".join(frame.node.step(frame.index) for frame in self.stack)
-        raise UnhashableArgumentError(
-            self.name, shortened(path), type_name(type(child)), reason, hint=hint
-        ) from cause
+        raise UnhashableArgumentError(self.name, shortened(path), type_name(type(child)), reason, hint=hint) from cause
 
 
 def _is_large(value: Any) -> bool:

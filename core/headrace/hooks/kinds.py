@@ -31,6 +31,13 @@ KINDS: Final = MappingProxyType(
             Kind("store", "headrace.stores", "headrace_result_stores", "ResultStoreSpec", "ResultStore", by_url=True),
             Kind("notifier", "headrace.notifiers", "headrace_notifiers", "NotifierSpec", "Notifier", by_url=True),
             Kind("serializer", "headrace.serializers", "headrace_serializers", "SerializerSpec", "Serializer"),
+            Kind(
+                "secret-provider",
+                "headrace.secrets",
+                "headrace_secret_providers",
+                "SecretProviderSpec",
+                "SecretProvider",
+            ),
             Kind("task", "headrace.tasks", "headrace_tasks", "TaskSpec"),
             Kind("command", "headrace.commands", "headrace_commands", "CommandSpec"),
         )

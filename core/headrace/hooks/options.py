@@ -15,6 +15,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = ["Option", "checked_options", "known_options"]
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
     """One option of a factory. ``default`` is its repr, or None for an option that must be given."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         FlowRunInfo,
         NotifierSpec,
         ResultStoreSpec,
+        SecretProviderSpec,
         SerializerSpec,
         TaskRunInfo,
         TaskSpec,
@@ -53,6 +54,7 @@ __all__ = [
     "headrace_flow_state_changed",
     "headrace_notifiers",
     "headrace_result_stores",
+    "headrace_secret_providers",
     "headrace_serializers",
     "headrace_task_state_changed",
     "headrace_tasks",
@@ -174,6 +176,36 @@ def headrace_serializers() -> Iterable[SerializerSpec]:
                     name="arrow",
                     factory="headrace_arrow.serializer:ArrowSerializer",
                     summary="Data frames as Arrow files.",
+                )
+            ]
+    """
+    return ()
+
+
+@hookspec
+def headrace_secret_providers() -> Iterable[SecretProviderSpec]:
+    """List the secret providers a plugin offers.
+
+    Called by the registry when a task asks for a secret that ``context.secrets`` does not have, and the configuration
+    lists under ``secrets.providers`` a name that an entry point of the group ``headrace.secrets`` has; in the process
+    and the thread that ask. That may be a worker, so the plugin has to be installed there too.
+
+    Return any iterable of specs. ``factory`` is called with the options under ``[secrets.NAME]``; it should not
+    connect to anything before it is asked for a secret.
+
+    If it raises, the one who asked gets a `PluginLoadError`, and nothing of the plugin stays registered.
+
+    Since 0.1. Example::
+
+        from headrace.plugins import SecretProviderSpec, hookimpl
+
+        @hookimpl
+        def headrace_secret_providers():
+            return [
+                SecretProviderSpec(
+                    name="acme",
+                    factory="headrace_acme.vault:AcmeVault",
+                    summary="Secrets of the Acme vault.",
                 )
             ]
     """

@@ -1,0 +1,200 @@
+"""The store behind the cache: entries in buckets, on top of any `headrace.abc.ResultStore`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+from headrace.caching._entries import Entry, entry_location
+from headrace.caching._locks import KeyLock
+from headrace.envelope import safe_name, seal, unseal
+from headrace.exceptions import ResultError, ResultNotFoundError
+from headrace.project import make_private, project_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from headrace.abc import ResultStore
+
+__all__ = ["CacheStore", "open_cache"]
+
+# A larger value gets a file of its own, so that looking through the entries stays cheap.
+_INLINE: Final = 65_536
+
+
+class CacheStore:
+    """The cache. Used from any thread; everything it writes appears whole or not at all.
+
+    ``locks`` is the folder for the locks, and ``own_folder`` the folder in the project that is made for it, if any.
+    """
+
+    def __init__(self, store: ResultStore, locks: Path, own_folder: Path | None = None) -> None:
+        self._store = store
+        self._locks = locks
+        self._own_folder = own_folder
+
+    def lock(self, bucket: str, key: str) -> KeyLock:
+        """Return the lock of one key."""
+        if self._own_folder is not None:
+            try:
+                make_private(self._own_folder)
+            except OSError as error:
+                raise ResultError(
+                    f"The folder {self._own_folder} for the cache cannot be made: {error.strerror or error}.",
+                    hint="Check the permissions, or set `url` under [cache] in the configuration.",
+                ) from error
+        return KeyLock(self._locks / f"{safe_name(bucket)}-{key}.lock")
+
+    def read(self, bucket: str, key: str) -> Entry | None:
+        """Return an entry, or None if there is none; raise ResultError if it is damaged."""
+        return self._read(entry_location(bucket, key))
+
+    def _read(self, location: str) -> Entry | None:
+        try:
+            return Entry.decode(self._store.read(location), location)
+        except ResultNotFoundError:
+            return None
+
+    def value_of(self, entry: Entry) -> bytes:
+        """Return the value of ``entry`` as bytes; raise ResultError if it is damaged or was removed meanwhile."""
+        if entry.value_at is None:
+            return entry.data
+        return unseal(self._store.read(entry.value_at), entry.value_at)
+
+    def write(self, entry: Entry, data: bytes) -> None:
+        """Store ``entry`` with its value, replacing the one with its key."""
+        before = self._known(entry)
+        if len(data) <= _INLINE:
+            entry = replace(entry, data=data, size=len(data))
+        else:
+            value_at = f"{safe_name(entry.bucket)}/{entry.key}-{os.urandom(4).hex()}.value"
+            self._store.write(value_at, seal(data))
+            entry = replace(entry, value_at=value_at, size=len(data))
+        try:
+            self._store.write(entry.location, entry.encode())
+        except BaseException:
+            if entry.value_at is not None:
+                self._store.delete(entry.value_at)
+            raise
+        if before is not None and before.value_at is not None:
+            self._store.delete(before.value_at)
+
+    def _known(self, entry: Entry) -> Entry | None:
+        try:
+            return self._read(entry.location)
+        except ResultError:  # a damaged one is replaced, which is why we are here
+            return None
+
+    def remove(self, entry: Entry) -> None:
+        """Forget ``entry``."""
+        self._store.delete(entry.location)
+        if entry.value_at is not None:
+            self._store.delete(entry.value_at)
+
+    def clear(self, bucket: str) -> int:
+        """Forget everything in ``bucket``; return how many entries there were."""
+        entries = self._locations(bucket, ".entry")
+        for location in (*entries, *self._locations(bucket, ".value")):
+            self._store.delete(location)
+        return len(entries)
+
+    def entries(
+        self, bucket: str | None = None, *, damaged: Callable[[str, ResultError], object] | None = None
+    ) -> Iterator[Entry]:
+        """Yield what is stored, the newest first; ``damaged`` is told of what cannot be read."""
+        found: list[Entry] = []
+        for location in self._locations(bucket, ".entry"):
+            try:
+                entry = self._read(location)
+            except ResultError as error:
+                if damaged is not None:
+                    damaged(location, error)
+                continue
+            if entry is not None:
+                found.append(entry)
+        found.sort(key=lambda entry: (-entry.created, entry.bucket, entry.key))
+        yield from found
+
+    def _locations(self, bucket: str | None, suffix: str) -> list[str]:
+        folder = "" if bucket is None else safe_name(bucket)
+        return [location for location in self._store.locations(folder) if location.endswith(suffix)]
+
+    def prune(self, now: float) -> list[Entry]:
+        """Remove what has expired, what is damaged, and values that no entry has; return the expired entries.
+
+        What somebody is computing just now is left alone.
+        """
+        damaged: list[str] = []
+        expired = [
+            entry
+            for entry in self.entries(damaged=lambda location, _: damaged.append(location))
+            if entry.is_expired(now)
+        ]
+        removed = [entry for entry in expired if self._locked(entry.bucket, entry.key, self._remove_if_same, entry)]
+        for location in damaged:
+            self._store.delete(location)
+        self._remove_orphans()
+        return removed
+
+    def _locked(self, bucket: str, key: str, call: Callable[..., bool], *arguments: object) -> bool:
+        lock = self.lock(bucket, key)
+        if not lock.acquire():
+            return False
+        try:
+            return call(*arguments)
+        finally:
+            lock.release()
+
+    def _remove_if_same(self, entry: Entry) -> bool:
+        if self._known(entry) != entry:
+            return False
+        self.remove(entry)
+        return True
+
+    def _remove_orphans(self) -> None:
+        for location in self._locations(None, ".value"):
+            folder, _, name = location.rpartition("/")
+            key = name.partition("-")[0]
+            lock = KeyLock(self._locks / f"{folder}-{key}.lock")
+            if lock.acquire():
+                try:
+                    self._remove_orphan(location, f"{folder}/{key}.entry")
+                finally:
+                    lock.release()
+
+    def _remove_orphan(self, location: str, entry_at: str) -> None:
+        try:
+            entry = self._read(entry_at)
+        except ResultError:
+            entry = None
+        if entry is None or entry.value_at != location:
+            self._store.delete(location)
+
+
+def open_cache(config: Mapping[str, Any], make_store: Callable[[str], ResultStore]) -> CacheStore:
+    """Return the configured cache; ``make_store`` makes a store from a URL.
+
+    By default it lies in the project, in ``.headrace/cache``.
+    """
+    url = config["cache"]["url"]
+    if not url:
+        folder = project_folder() / "cache"
+        return CacheStore(make_store(f"file:{quote(folder.as_posix())}"), folder / ".locks", folder)
+    return CacheStore(make_store(url), _locks_of(url))
+
+
+def _locks_of(url: str) -> Path:
+    """Return the folder for the locks of the cache at ``url``: inside it if that is a folder of this machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.path:
+        return Path(unquote(parts.path)).expanduser() / ".locks"
+    from hashlib import blake2b  # noqa: PLC0415 - only for a cache that is elsewhere
+    from tempfile import gettempdir  # noqa: PLC0415
+
+    # What is in the memory of this process concerns no other.
+    name = f"{url} of {os.getpid()}" if parts.scheme == "memory" else url
+    user = getattr(os, "getuid", lambda: "user")()
+    return Path(gettempdir()) / f"headrace-locks-{user}" / blake2b(name.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,181 @@
+"""Where the results of one run go: the run's own store, what single tasks say otherwise, and the cache."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from headrace.abc import ResultStore, Serializer
+from headrace.exceptions import DefinitionTypeError, FlowDefinitionError, TaskDefinitionError
+from headrace.locations import located
+from headrace.results import Result, ResultKeeper
+from headrace.serializers import make_serializer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from headrace.caching._store import CacheStore
+    from headrace.engine import Engine
+    from headrace.engine.plan import Node, Plan
+    from headrace.engine.remembering import TargetMemory
+    from headrace.engine.worker import Work
+    from headrace.flows import Flow
+    from headrace.states import State
+
+__all__ = ["RunStorage"]
+
+
+class RunStorage:
+    """Makes the stores that one run needs, each once.
+
+    ``results`` is what the run itself was told; it overrides the flow's and the configured store.
+    """
+
+    def __init__(self, flow: Flow, engine: Engine, results: str | ResultStore | Result | None) -> None:
+        self._flow = flow
+        self._engine = engine
+        self._settings: Mapping[str, Any] = engine.config["results"]
+        self._where = results or flow.results or self._settings["store"] or None
+        self._stores: dict[str, ResultStore] = {}
+        self._serializers: dict[str, Serializer] = {}
+        self._cache: CacheStore | None = None
+
+    def keeper(self) -> ResultKeeper | None:
+        """Return what keeps the results of tasks that say nothing of their own, or None if nothing does."""
+        store = self._store(self._where)
+        return None if store is None else self._keeper(store, self._serializer(None))
+
+    def _keeper(self, store: ResultStore, serializer: Serializer) -> ResultKeeper:
+        return ResultKeeper(store, serializer, self._flow.name, self._settings["location"])
+
+    def arrangements(self, plan: Plan, cached: Mapping[int, State]) -> dict[int, Callable[[Work], Work]]:
+        """Return, by node, what makes work of the tasks that say something of their own heed it.
+
+        ``cached`` are the Cached states that the run was given for such tasks. Raises FlowDefinitionError or
+        TaskDefinitionError for what cannot work, before anything runs.
+        """
+        return {node.index: self._arrangement(node, cached.get(node.index)) for node in plan.nodes_with_storage}
+
+    def _arrangement(self, node: Node, brought: State | None) -> Callable[[Work], Work]:
+        steps = list(self._steps(node, brought))
+
+        def arrange(work: Work) -> Work:
+            for step in steps:
+                work = step(work)
+            return work
+
+        return arrange
+
+    def _steps(self, node: Node, brought: State | None) -> Iterator[Callable[[Work], Work]]:
+        from headrace.engine.remembering import RememberingWork  # noqa: PLC0415 - only for tasks that ask for it
+
+        options = node.task.storage
+        assert options is not None
+        target = self._target(node)
+        if target is not None:
+            yield partial(_kept_by, None)
+            yield partial(RememberingWork, memory=target)
+        elif options.result is not None or options.serializer is not None:
+            yield partial(_kept_by, self._own_keeper(node))
+        if options.is_cached:
+            from headrace.engine.cached_work import CacheMemory  # noqa: PLC0415 - as above
+
+            serializer, cache = self._serializer(options), self._open_cache()
+            states = () if brought is None else (brought,)
+            memory = CacheMemory(node.task, cache, serializer, self._engine.clock, states)
+            yield partial(RememberingWork, memory=memory)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------
+
+    def _own_keeper(self, node: Node) -> ResultKeeper | None:
+        options = node.task.storage
+        assert options is not None
+        store = self._store(options.result) or self._store(self._where)
+        if store is None or node.task.checkpoint is False:
+            return None
+        return _OwnKeeper(store, self._serializer(options), self._flow.name, self._settings["location"])
+
+    def _target(self, node: Node) -> TargetMemory | None:
+        """Return the memory of a task that says where its result goes, by a target or by the location of a result."""
+        options = node.task.storage
+        assert options is not None
+        template = options.target or getattr(options.result, "location", None)
+        if template is None:
+            return None
+        from headrace.engine.remembering import TargetMemory  # noqa: PLC0415 - only for tasks that ask for it
+
+        word = "location" if options.target is None else "target"
+        store = self._store(options.result) or self._store(self._where)
+        if store is None:
+            raise FlowDefinitionError(
+                f"Task {node.task.name!r} has a {word}, and nothing says which store it is in.",
+                hint='Say `result="file:folder"` for the task, or `results="file:folder"` for the flow.',
+            )
+        _check_children(node, word, template)
+        what = f"The {word} of task {node.task.name!r}"
+        return TargetMemory(what, template, store, self._serializer(options), looks=options.target is not None)
+
+    # -- plugins -------------------------------------------------------------------------------------------------
+
+    def _store(self, where: str | ResultStore | Result | None) -> ResultStore | None:
+        if isinstance(where, Result):
+            where = where.store
+        if where is None or isinstance(where, ResultStore):
+            return where
+        if not isinstance(where, str):
+            raise DefinitionTypeError(f"A result store is a URL, a store or a Result, and got {where!r}.")
+        if where not in self._stores:
+            self._stores[where] = self._engine.registry.create_from_url("store", where)
+        return self._stores[where]
+
+    def _serializer(self, options: Any) -> Serializer:
+        """Return the serializer of a task, its result, the flow, the flow's result, or the configuration."""
+        candidates = (options, getattr(options, "result", None), self._flow, self._where)
+        found = (getattr(candidate, "serializer", None) for candidate in candidates)
+        chosen = next((one for one in found if one is not None), self._settings["serializer"])
+        if isinstance(chosen, Serializer):
+            return chosen
+        if chosen not in self._serializers:
+            self._serializers[chosen] = make_serializer(chosen, self._make_serializer)
+        return self._serializers[chosen]
+
+    def _make_serializer(self, name: str) -> Serializer:
+        return self._engine.registry.create("serializer", name)
+
+    def _open_cache(self) -> CacheStore:
+        if self._cache is None:
+            from headrace.caching._store import open_cache  # noqa: PLC0415 - only for flows with cached tasks
+
+            make_store = partial(self._engine.registry.create_from_url, "store")
+            self._cache = open_cache(self._engine.config, make_store)
+        return self._cache
+
+
+class _OwnKeeper(ResultKeeper):
+    """Keeps the results of one task, which the run's own keeper could not read back."""
+
+    def keep(self, work: Work, value: object) -> str:
+        location = super().keep(work, value)
+        return located(location, partial(self.load, location))
+
+
+def _kept_by(keeper: ResultKeeper | None, work: Work) -> Work:
+    work.keeper = keeper
+    return work
+
+
+# What differs between the children of a map.
+_APART = frozenset({"map_index", "task_full_name", "task_run_id", "task_run_name"})
+
+
+def _check_children(node: Node, word: str, template: object) -> None:
+    """Refuse a location at which every child of a map would find the result of the first."""
+    if not node.mapped or not isinstance(template, str):
+        return
+    from headrace.templates import placeholders  # noqa: PLC0415 - only for tasks that have one
+
+    if placeholders(template).isdisjoint(_APART | {edge.key for edge in node.edges if edge.mapped and edge.key}):
+        raise TaskDefinitionError(
+            f"The {word} {template!r} of the mapped task {node.task.name!r} is the same for each child.",
+            hint="Put `{map_index}` or a mapped argument into it.",
+        )

@@ -1,0 +1,44 @@
+"""The project's own folder, ``.headrace``: found as git finds its folder, in the current directory or above it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["make_private", "project_folder"]
+
+_NAME: Final = ".headrace"
+_IGNORE: Final = "# Made by headrace.\n*\n"
+
+
+def project_folder(cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+    """Return the nearest ``.headrace``; where there is none, the one to make in the current directory.
+
+    The one in the home directory holds the user's configuration and stands for a project only there.
+    """
+    start = Path.cwd() if cwd is None else cwd.absolute()
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path("~").expanduser())
+    for folder in (start, *start.parents):
+        found = folder / _NAME
+        if found.is_dir() and (folder == start or folder != home):
+            return found
+    return start / _NAME
+
+
+def make_private(folder: Path) -> None:
+    """Make ``folder``, inside a project's folder, and keep version control out of it.
+
+    A project's folder that is made on the way is ignored as a whole; one that is there already may hold a configuration
+    file that is meant to be shared.
+    """
+    if folder.is_dir():
+        return
+    project = folder.parent
+    ignored = folder if project.is_dir() else project
+    folder.mkdir(parents=True, exist_ok=True)
+    (ignored / ".gitignore").write_text(_IGNORE, encoding="utf-8")

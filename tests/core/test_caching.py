@@ -1,0 +1,391 @@
+"""Validators, entries, locks and the store of the cache."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from headrace import Task, task
+from headrace.caching import (
+    Validator,
+    all_inputs,
+    all_parameters,
+    duration_only,
+    never_use,
+    partial_inputs_only,
+    partial_parameters_only,
+)
+from headrace.caching._entries import Entry
+from headrace.caching._facts import code_of, compared
+from headrace.caching._locks import KeyLock
+from headrace.caching._store import CacheStore, open_cache
+from headrace.exceptions import DefinitionTypeError, ResultError, TaskDefinitionError, UnhashableArgumentError
+from headrace.hashing import digest_arguments
+from headrace.project import make_private, project_folder
+from headrace.states import Cached
+from headrace_plugins.file import FileStore
+from headrace_plugins.memory import MemoryStore
+
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
+EVERYTHING = [duration_only, all_inputs, all_parameters, partial_inputs_only, partial_parameters_only]
+
+
+def cached(
+    inputs: dict[str, Any] | None = None, parameters: dict[str, Any] | None = None, expires: datetime | None = None
+) -> Cached:
+    return Cached(
+        hashed_inputs=digest_arguments(inputs or {}),
+        cached_parameters=parameters,
+        cached_result_expiration=expires,
+    )
+
+
+class TestValidators:
+    @pytest.mark.parametrize("validator", EVERYTHING)
+    def test_no_expiration_means_for_ever(self, validator):
+        assert validator(cached(), {}, {})
+
+    @pytest.mark.parametrize("validator", EVERYTHING)
+    def test_what_has_expired_is_not_used(self, validator):
+        assert not validator(cached(expires=PAST), {}, {})
+
+    @pytest.mark.parametrize("validator", EVERYTHING)
+    def test_what_expires_later_is_used(self, validator):
+        assert validator(cached(expires=FUTURE), {}, {})
+
+    def test_never_use_never_does(self):
+        assert not never_use(cached(expires=FUTURE), {}, {})
+
+    def test_duration_only_looks_at_nothing_else(self):
+        assert duration_only(cached({"x": 1}, {"p": 1}), {"x": 2}, {"p": 2})
+
+    @pytest.mark.parametrize(
+        ("inputs", "same"),
+        [
+            ({"x": 1, "y": [2]}, True),
+            ({"x": 1, "y": [3]}, False),
+            ({"x": 1}, False),
+            ({"x": 1, "y": [2], "z": 0}, False),
+        ],
+    )
+    def test_all_inputs_compares_all_of_them(self, inputs, same):
+        assert all_inputs(cached({"x": 1, "y": [2]}), inputs, {"p": 1}) is same
+
+    @pytest.mark.parametrize(("parameters", "same"), [({"p": 1, "q": 2}, True), ({"p": 1, "q": 3}, False), ({}, False)])
+    def test_all_parameters_compares_all_of_them(self, parameters, same):
+        assert all_parameters(cached({"x": 1}, {"p": 1, "q": 2}), {"x": 5}, parameters) is same
+
+    @pytest.mark.parametrize(("inputs", "same"), [({"x": 1, "y": 9}, True), ({"x": 2, "y": 2}, False), ({}, False)])
+    def test_partial_inputs_compares_the_named_ones(self, inputs, same):
+        assert partial_inputs_only(validate_on=["x"])(cached({"x": 1, "y": 2}), inputs, {}) is same
+        assert partial_inputs_only(cached({"x": 1, "y": 2}), inputs, {}, validate_on=["x"]) is same
+
+    @pytest.mark.parametrize(("parameters", "same"), [({"p": 1, "q": 9}, True), ({"p": 2}, False), ({}, False)])
+    def test_partial_parameters_compares_the_named_ones(self, parameters, same):
+        assert partial_parameters_only(validate_on=["p"])(cached({}, {"p": 1, "q": 2}), {}, parameters) is same
+
+    @pytest.mark.parametrize("validator", [partial_inputs_only, partial_parameters_only])
+    def test_partial_ones_without_names_look_at_the_duration(self, validator):
+        assert validator(cached({"x": 1}, {"p": 1}), {"x": 2}, {"p": 2})
+        assert validator()(cached({"x": 1}, {"p": 1}), {"x": 2}, {"p": 2})
+
+    def test_a_bare_text_is_no_list_of_names(self):
+        with pytest.raises(DefinitionTypeError, match="validate_on"):
+            partial_inputs_only(validate_on="day")
+
+    def test_they_can_be_pickled_and_compared(self):
+        for validator in (*EVERYTHING, partial_inputs_only(validate_on=["x"]), never_use):
+            assert pickle.loads(pickle.dumps(validator)) == validator
+        assert partial_inputs_only(validate_on=["a", "b"]) == partial_inputs_only(validate_on=["b", "a"])
+
+
+class TestTaskArguments:
+    def test_a_task_that_says_nothing_has_none(self):
+        plain = Task()
+        assert (plain.cache_for, plain.cache_validator, plain.cache_key, plain.target, plain.result) == (None,) * 5
+        assert plain.storage is None
+
+    def test_seconds_and_timedeltas_mean_the_same(self):
+        assert Task(cache_for=90).cache_for == Task(cache_for=timedelta(seconds=90)).cache_for == timedelta(seconds=90)
+
+    def test_without_a_validator_inputs_are_compared(self):
+        assert Task(cache_for=1).cache_validator is all_inputs
+
+    @pytest.mark.parametrize("options", [{"cache_for": "1h"}, {"cache_for": True}, {"cache_key": ["a"]}])
+    def test_a_wrong_type_is_refused(self, options):
+        with pytest.raises(DefinitionTypeError, match=next(iter(options))):
+            Task(**options)
+
+    @pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e300])
+    def test_an_impossible_duration_is_refused(self, seconds):
+        with pytest.raises(TaskDefinitionError, match="cache_for"):
+            Task(cache_for=seconds)
+
+    def test_a_validator_that_cannot_be_called_is_refused(self):
+        with pytest.raises(DefinitionTypeError, match="cache_validator"):
+            Task(cache_for=1, cache_validator=3)  # type: ignore[arg-type]
+
+    def test_a_validator_without_cache_for_is_a_warning(self):
+        with pytest.warns(UserWarning, match="nothing is cached"):
+            Task(cache_validator=all_inputs)
+
+    def test_a_validator_names_arguments_that_the_task_takes(self):
+        with pytest.raises(TaskDefinitionError, match="'z'"):
+            task(lambda x: x, name="t", cache_for=1, cache_validator=partial_inputs_only(validate_on=["z"]))
+
+    def test_a_copy_can_change_one_of_them(self):
+        one = Task(cache_for=1, cache_key="a")
+        other = one.copy(cache_for=60)
+        assert (one.cache_for, other.cache_for, other.cache_key) == (timedelta(seconds=1), timedelta(seconds=60), "a")
+
+    def test_what_is_set_later_is_checked(self):
+        plain = Task()
+        with pytest.raises(DefinitionTypeError):
+            plain.cache_for = "1h"  # type: ignore[assignment]
+        plain.cache_for = timedelta(seconds=5)
+        assert plain.cache_for == timedelta(seconds=5)
+
+
+def entry(key: str = "k", *, bucket: str = "b", created: float = 0.0, expires: float | None = None) -> Entry:
+    return Entry(
+        bucket=bucket,
+        key=key,
+        task="t",
+        flow="f",
+        validator="all_inputs",
+        index=None,
+        inputs={"x": "1"},
+        parameters={},
+        code={},
+        created=created,
+        expires=expires,
+        size=0,
+        cached_parameters=b"\n\0",
+    )
+
+
+@pytest.fixture
+def store(tmp_path) -> CacheStore:
+    return CacheStore(FileStore(f"file:{tmp_path}/cache"), tmp_path / "cache" / ".locks")
+
+
+def files(folder) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+class TestStore:
+    @pytest.mark.parametrize("data", [b"", b"\nvalue\0", b"x" * 200_000])
+    def test_an_entry_comes_back_with_its_value(self, store, data):
+        store.write(entry(), data)
+        found = store.read("b", "k")
+        assert (store.value_of(found), found.inputs, found.cached_parameters) == (data, {"x": "1"}, b"\n\0")
+        assert found.size == len(data)
+
+    def test_what_is_not_there_is_none(self, store):
+        assert store.read("b", "k") is None
+
+    def test_a_large_value_that_is_replaced_leaves_nothing_behind(self, store, tmp_path):
+        for letter in b"a", b"b":
+            store.write(entry(), letter * 200_000)
+        assert len(files(tmp_path)) == 2
+        assert store.value_of(store.read("b", "k"))[:1] == b"b"
+
+    @pytest.mark.parametrize("size", [10, 200_000])
+    def test_one_changed_bit_is_noticed_anywhere(self, store, tmp_path, size):
+        store.write(entry(), b"x" * size)
+        for path in list((tmp_path / "cache").rglob("*.*")):
+            whole = path.read_bytes()
+            for position in (0, 20, 60, len(whole) - 1):
+                changed = bytearray(whole)
+                changed[position] ^= 1
+                path.write_bytes(changed)
+                with pytest.raises(ResultError, match="damaged"):
+                    store.value_of(store.read("b", "k"))
+            path.write_bytes(whole)
+
+    def test_entries_are_listed_with_the_newest_first(self, store):
+        for number in range(3):
+            store.write(entry(str(number), created=number), b"")
+        store.write(entry("other", bucket="other"), b"")
+        assert [e.key for e in store.entries("b")] == ["2", "1", "0"]
+        assert len(list(store.entries())) == 4
+
+    def test_what_is_damaged_is_told_and_left_out(self, store, tmp_path):
+        store.write(entry("good"), b"")
+        store.write(entry("bad"), b"")
+        (tmp_path / "cache" / "b" / "bad.entry").write_bytes(b"no")
+        told: list[str] = []
+        assert [e.key for e in store.entries(damaged=lambda location, _: told.append(location))] == ["good"]
+        assert told == ["b/bad.entry"]
+
+    def test_pruning_removes_what_is_expired_damaged_or_orphaned(self, store, tmp_path):
+        store.write(entry("old", expires=5), b"x" * 200_000)
+        store.write(entry("new", expires=50), b"x" * 200_000)
+        store.write(entry("damaged"), b"")
+        (tmp_path / "cache" / "b" / "damaged.entry").write_bytes(b"no")
+        (tmp_path / "cache" / "b" / "gone-1234.value").write_bytes(b"orphan")
+        assert [e.key for e in store.prune(10)] == ["old"]
+        assert [name.partition("-")[0] for name in files(tmp_path)] == ["new", "new.entry"]
+
+    def test_pruning_leaves_alone_what_somebody_is_computing(self, store):
+        store.write(entry("old", expires=5), b"")
+        lock = store.lock("b", "old")
+        assert lock.acquire()
+        assert store.prune(10) == []
+        lock.release()
+        assert len(store.prune(10)) == 1
+
+    def test_a_bucket_can_be_emptied(self, store):
+        store.write(entry("1"), b"x" * 200_000)
+        store.write(entry("1", bucket="other"), b"")
+        assert store.clear("b") == 1
+        assert [e.bucket for e in store.entries()] == ["other"]
+
+
+class TestLocks:
+    def test_one_holder_at_a_time(self, tmp_path):
+        one, other = KeyLock(tmp_path / "k.lock"), KeyLock(tmp_path / "k.lock")
+        assert (one.acquire(), other.acquire()) == (True, False)
+        one.release()
+        assert other.acquire()
+        other.release()
+
+    def test_no_file_is_left_behind(self, tmp_path):
+        lock = KeyLock(tmp_path / "k.lock")
+        lock.acquire()
+        lock.release()
+        lock.release()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_threads_never_hold_it_together(self, tmp_path):
+        inside: list[int] = []
+        most: list[int] = []
+
+        def work() -> None:
+            done = 0
+            while done < 50:
+                lock = KeyLock(tmp_path / "k.lock")
+                if lock.acquire():
+                    inside.append(1)
+                    most.append(len(inside))
+                    inside.pop()
+                    lock.release()
+                    done += 1
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (max(most), len(most)) == (1, 200)
+
+    def test_a_folder_that_cannot_be_made_is_named(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ResultError, match=r"file/k\.lock"):
+            KeyLock(tmp_path / "file" / "k.lock").acquire()
+
+
+class TestFacts:
+    def test_what_is_not_compared_is_not_hashed(self):
+        facts = compared(partial_inputs_only(validate_on=["x"]), {}, {"x": 1, "lock": threading.Lock()}, {}, None)
+        assert list(facts["inputs"]) == ["x"]
+
+    def test_an_argument_without_a_hash_is_named(self):
+        with pytest.raises(UnhashableArgumentError, match="'lock'"):
+            compared(all_inputs, {}, {"lock": threading.Lock()}, {}, None)
+
+    @pytest.mark.parametrize("validator", [duration_only, all_parameters, partial_inputs_only, partial_parameters_only])
+    def test_children_are_kept_apart(self, validator):
+        keys = {compared(validator, {}, {}, {}, index)["key"] for index in (None, 0, 1)}
+        assert len(keys) == 3
+
+    def test_children_with_equal_inputs_share_an_entry(self):
+        one, other = (compared(all_inputs, {}, {"x": 1}, {}, index) for index in (0, 1))
+        assert one == other
+
+    def test_any_difference_makes_another_key(self):
+        base: tuple[Validator, dict[str, str], dict[str, Any], dict[str, Any]] = (
+            all_inputs,
+            {"run": "1"},
+            {"x": 1},
+            {},
+        )
+        keys = {
+            compared(*base, None)["key"],
+            compared(duration_only, *base[1:], None)["key"],
+            compared(base[0], {"run": "2"}, *base[2:], None)["key"],
+            compared(*base[:2], {"x": 2}, base[3], None)["key"],
+        }
+        assert len(keys) == 4
+
+    def test_the_code_of_a_function_counts(self):
+        assert code_of(task(lambda x: x)) != code_of(task(lambda x: x + 1))
+        assert code_of(task(lambda x: x)) == code_of(task(lambda x: x, cache_for=60, name="t"))
+
+    def test_a_function_without_source_counts_by_name(self):
+        names: dict[str, Any] = {}
+        exec("def typed(x): return x", names)
+        assert code_of(task(names["typed"])) == code_of(task(names["typed"]))
+
+    def test_attributes_of_a_class_count(self):
+        class Query(Task):
+            def __init__(self, text: Any, **options: Any) -> None:
+                self.text = text
+                super().__init__(**options)
+
+        assert code_of(Query("a")) == code_of(Query("a", name="n", cache_for=3)) != code_of(Query("b"))
+        with pytest.raises(UnhashableArgumentError, match="cache_key"):
+            code_of(Query(threading.Lock()))
+
+
+class TestFolders:
+    def test_the_nearest_project_above_counts(self, tmp_path):
+        (tmp_path / ".headrace").mkdir()
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        assert project_folder(tmp_path / "a" / "b", {"HOME": "/nowhere"}) == tmp_path / ".headrace"
+
+    def test_the_folder_of_the_user_is_no_project_for_those_below(self, tmp_path):
+        (tmp_path / ".headrace").mkdir()
+        (tmp_path / "a").mkdir()
+        assert project_folder(tmp_path / "a", {"HOME": str(tmp_path)}) == tmp_path / "a" / ".headrace"
+        assert project_folder(tmp_path, {"HOME": str(tmp_path)}) == tmp_path / ".headrace"
+
+    def test_a_new_project_folder_is_ignored_as_a_whole(self, tmp_path):
+        make_private(tmp_path / ".headrace" / "cache")
+        assert (tmp_path / ".headrace" / ".gitignore").read_text().endswith("*\n")
+
+    def test_a_project_folder_with_a_configuration_stays_visible(self, tmp_path):
+        (tmp_path / ".headrace").mkdir()
+        make_private(tmp_path / ".headrace" / "cache")
+        assert not (tmp_path / ".headrace" / ".gitignore").exists()
+        assert (tmp_path / ".headrace" / "cache" / ".gitignore").exists()
+
+    def test_a_configured_cache_is_used_instead(self, tmp_path):
+        stores: list[str] = []
+
+        def make(url: str) -> MemoryStore:
+            stores.append(url)
+            return MemoryStore(url)
+
+        cache = open_cache({"cache": {"url": "memory:"}}, make)
+        cache.write(entry(), b"1")
+        assert stores == ["memory:"]
+        assert [e.key for e in cache.entries()] == ["k"]
+
+
+@pytest.mark.parametrize("make", [lambda path: FileStore(f"file:{path}"), lambda path: MemoryStore()])
+class TestListing:
+    def test_a_store_lists_what_lies_below_a_folder(self, make, tmp_path):
+        store = make(tmp_path / "store")
+        for location in ("a/1", "a/b/2", "ab/3", "4"):
+            store.write(location, b"")
+        assert sorted(store.locations("a")) == ["a/1", "a/b/2"]
+        assert sorted(store.locations()) == ["4", "a/1", "a/b/2", "ab/3"]
+
+    def test_nothing_is_listed_where_there_is_nothing(self, make, tmp_path):
+        assert list(make(tmp_path / "store").locations("a")) == []
