@@ -109,8 +109,9 @@ async def _state_of(work: Work) -> State:
 
 async def _in_time(work: Work) -> Any:
     timeout = work.task.timeout
+    limit = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout) as limit:
+        async with limit:
             return await work.task.run(**work.arguments)
     except TimeoutError as error:
         if timeout is not None and limit.expired():
