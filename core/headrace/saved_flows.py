@@ -5,24 +5,23 @@ A file holds a magic line, a header of one line of JSON, and the pickle whose di
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import pickle
 import platform
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import headrace
+from headrace.atomic import write_atomically
 from headrace.envelope import safe_name
 from headrace.exceptions import FlowFileError, describe
 from headrace.pickling import dump
 from headrace.project import make_private, project_folder
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from headrace.flows import Flow
@@ -44,7 +43,7 @@ def save_flow(flow: Flow, path: str | os.PathLike[str] | None) -> Path:
         if path is None:
             make_private(target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, _MAGIC + json.dumps(header).encode() + b"\n" + data)
+        write_atomically(target, _MAGIC + json.dumps(header).encode() + b"\n" + data)
     except OSError as error:
         raise FlowFileError(f"{str(target)!r} cannot be written: {error.strerror or error}.") from error
     return target
@@ -79,20 +78,6 @@ def _culprit(flow: Flow) -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=32).hexdigest()
-
-
-def _replace(target: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
 
 
 def load_flow_file(path: str | os.PathLike[str]) -> Flow:

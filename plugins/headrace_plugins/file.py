@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from headrace.abc import ResultStore
+from headrace.atomic import write_atomically
 from headrace.exceptions import ResultError, ResultLocationError, ResultNotFoundError
 from headrace.plugins import ResultStoreSpec, hookimpl
 from headrace_plugins._locations import checked
@@ -39,21 +39,7 @@ class FileStore(ResultStore):
         path = self._path(location)
         with _explained("written", path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._write_atomically(path, data)
-
-    def _write_atomically(self, path: Path, data: bytes) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-        _flush_folder(path.parent)
+            write_atomically(path, data)
 
     def read(self, location: str) -> bytes:
         """Return the bytes at ``location``."""
@@ -111,16 +97,6 @@ def _root(url: str) -> Path:
     if not parts.path:
         raise ResultLocationError(f"{url!r} names no folder.", hint="Write `file:folder` or `file:///folder`.")
     return Path(unquote(parts.path)).expanduser()
-
-
-def _flush_folder(folder: Path) -> None:
-    # Where folders cannot be opened, as on Windows, renaming is all one can do.
-    with contextlib.suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextlib.contextmanager

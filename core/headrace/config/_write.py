@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import tempfile
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import toml
 
+from headrace.atomic import write_atomically
 from headrace.config._view import Config
 from headrace.exceptions import ConfigError
 
@@ -100,19 +101,8 @@ def _same(wanted: object, found: object) -> bool:
 
 
 def _replace(target: str, data: bytes) -> None:
-    folder = os.path.dirname(target)
-    os.makedirs(folder, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".config-", suffix=".toml", dir=folder)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(target))
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    write_atomically(Path(target), data, mode=_mode(target))
 
 
 def _mode(target: str) -> int:

@@ -1,0 +1,44 @@
+"""Files that are there as a whole, or as they were before."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Put ``data`` in the file at ``path``, whose folder exists; ``mode`` are its permissions, by default its owner's.
+
+    It is written under a temporary name in the same folder, flushed to the disk and renamed; then the folder is
+    flushed. After a crash or a power cut there is the old file or the new one, never half of one. Raises OSError and
+    leaves no temporary file behind.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    # Where folders cannot be opened, as on Windows, renaming is all one can do.
+    with contextlib.suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.atomic import write_atomically
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old and longer")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    with pytest.raises(OSError, match="a"):
+        write_atomically(path, b"new")
+    assert path.is_dir()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(None, 0o600), (0o644, 0o644)])
+def test_the_file_has_the_permissions_asked_for(tmp_path: Path, mode: int | None, expected: int) -> None:
+    write_atomically(tmp_path / "a", b"", mode=mode)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == expected
