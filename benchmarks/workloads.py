@@ -10,8 +10,10 @@ from typing import Final
 from benchmarks.bench import MICROSECONDS, Bench, per_task
 from benchmarks.graphs import NAP_SECONDS
 from benchmarks.measure import Measurement
+from benchmarks.planning import measure_planning
 from benchmarks.processes import measure_hello, measure_import
 from benchmarks.rows import TIMES, Quantity, Row, Target, growth_exponent
+from benchmarks.scheduling import measure_schedules
 
 RUNNING = "Running a flow: CPU time per task, planning included (columns planning and wall: of headrace)"
 BUILDING = "Building a flow: CPU time per task call"
@@ -186,4 +188,6 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload(name="threads", summary="no-op tasks on the executor threads", measure=measure_threads),
     Workload(name="sleeps", summary="200 sleeps of 50 ms on 8 threads", measure=measure_sleeps),
     Workload(name="memory", summary="100,000 mapped children; a chain that passes 10 MB", measure=measure_memory),
+    Workload(name="planning", summary="10,000 tasks with 100,000 edges, and ten times that", measure=measure_planning),
+    Workload(name="schedules", summary="instants a second of each kind of clock", measure=measure_schedules),
 )
