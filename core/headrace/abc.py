@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
+from headrace.references import ResultReference
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import ExitStack
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
     from headrace.engine.worker import Outcome, Work
     from headrace.plugins import StateChange
 
-__all__ = ["Capability", "Executor", "ExecutorContext", "Notifier", "ResultStore", "SecretProvider", "Serializer"]
+__all__ = [
+    "Capability",
+    "Executor",
+    "ExecutorContext",
+    "Notifier",
+    "ResultReference",
+    "ResultStore",
+    "SecretProvider",
+    "Serializer",
+]
 
 
 class Capability(Enum):
@@ -31,7 +42,7 @@ class Capability(Enum):
     CANCEL = "cancel"
     """Work that has started can be stopped."""
     KEEPS_RESULTS = "keeps-results"
-    """Results stay where they were made and travel between tasks as references."""
+    """Results stay where they were made and travel between tasks as references: see `ResultReference`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +60,8 @@ class Executor(ABC):
     The driver calls ``start`` once and then ``submit`` from one thread, never with more than ``capacity`` pieces of
     work undelivered. For each submitted ``work`` the executor calls ``deliver`` exactly once, from any thread, with
     what ``work()`` returned. ``work()`` never raises an ``Exception``: a task's error is in the outcome. If the
-    executor itself fails to run a piece of work (its process died), it delivers ``work.failed(error)``.
+    executor itself fails to run a piece of work (its process died), it delivers ``work.failed(error)``. To run work in
+    another process, see `headrace.remote`.
 
     An executor may be started again after its exit stack was closed.
     """
@@ -59,7 +71,7 @@ class Executor(ABC):
     @property
     @abstractmethod
     def capacity(self) -> int:
-        """Return how many pieces of work it is useful to have submitted at once."""
+        """Return how many pieces of work it is useful to have submitted at once; asked again and again."""
 
     def start(self, context: ExecutorContext, stack: ExitStack) -> None:
         """Acquire resources and register their release on ``stack``. Called in the driver's thread."""
@@ -74,6 +86,13 @@ class Executor(ABC):
         What is returned is not delivered.
         """
         return []
+
+    def cancel(self, *, force: bool) -> None:
+        """Stop the work that has begun, because the run is being cancelled; only for `Capability.CANCEL`.
+
+        Work is asked to end, or killed if ``force`` says so, which is what happens to work that does not end in time.
+        Either way an outcome is delivered for it: what it returned meanwhile, or a Cancelled one.
+        """
 
 
 class ResultStore(ABC):

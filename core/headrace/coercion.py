@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import types
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["coerce", "describe_type", "from_text"]
+__all__ = ["coerce", "describe_type", "from_data", "from_text"]
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -154,20 +154,27 @@ def _from_json(text: str, kind: type, element_types: tuple[Any, ...]) -> Any:
         raise ValueError(text)  # noqa: TRY004 - one kind of error for every text that does not fit
     if isinstance(value, dict):
         key_type, value_type = element_types or (Any, Any)
-        return {_element(key, key_type): _element(item, value_type) for key, item in value.items()}
+        return {from_data(key, key_type): from_data(item, value_type) for key, item in value.items()}
     if kind is tuple and element_types and Ellipsis not in element_types:
-        return tuple(_element(item, each) for item, each in zip(value, element_types, strict=True))
+        return tuple(from_data(item, each) for item, each in zip(value, element_types, strict=True))
     element_type = element_types[0] if element_types else Any
     try:
-        return kind(_element(item, element_type) for item in value)
+        return kind(from_data(item, element_type) for item in value)
     except TypeError as error:
         raise ValueError(f"a set cannot hold every element of {text}") from error
 
 
-def _element(value: Any, kind: Any) -> Any:
-    if kind is Any or value.__class__ is kind:
+def from_data(value: Any, kind: Any) -> Any:
+    """Return a value of JSON or TOML as a value of type ``kind``; raise ValueError if it is not one.
+
+    A text is read as `from_text` reads it, unless ``kind`` allows a text.
+    """
+    kind = _plain(kind)
+    if kind is Any or value.__class__ is kind or (isinstance(value, str | date | time) and _fits(value, kind)):
         return value
-    return from_text(value if isinstance(value, str) else json.dumps(value), kind)
+    if value is None and kind is str:
+        raise ValueError("nothing is no text")
+    return from_text(value if isinstance(value, str) else json.dumps(value, default=str), kind)
 
 
 def _json_or_text(text: str) -> Any:

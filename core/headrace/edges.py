@@ -5,12 +5,24 @@ from __future__ import annotations
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headrace.exceptions import FlowDefinitionError
+from headrace.exceptions import DefinitionTypeError, FlowDefinitionError
 
 if TYPE_CHECKING:
     from headrace.tasks import Task
 
 __all__ = ["Edge", "EdgeAnnotation", "flatten", "mapped", "unmapped"]
+
+
+def check_key(task: str, key: str) -> None:
+    """Refuse what cannot be the name of an argument."""
+    if not isinstance(key, str):
+        raise DefinitionTypeError(f"Arguments of task {task!r} are named by texts, and got {key!r}.")
+    if not key.isidentifier() or iskeyword(key):
+        reason = "a word of the language" if iskeyword(key) else "not a Python identifier"
+        raise FlowDefinitionError(
+            f"{key!r} cannot be an argument of task {task!r}: it is {reason}.",
+            hint="Give a dictionary as one argument.",
+        )
 
 
 class Edge:
@@ -32,10 +44,8 @@ class Edge:
     ) -> None:
         if upstream_task is downstream_task:
             raise FlowDefinitionError(f"Task {upstream_task.name!r} cannot depend on itself.")
-        if key is not None and (not key.isidentifier() or iskeyword(key)):
-            raise FlowDefinitionError(
-                f"{key!r} cannot be an argument of task {downstream_task.name!r}: it is not a Python identifier."
-            )
+        if key is not None:
+            check_key(downstream_task.name, key)
         self.upstream_task = upstream_task
         self.downstream_task = downstream_task
         self.key = key

@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.exceptions import ResultError
 
-__all__ = ["safe_name", "seal", "unseal"]
+__all__ = ["is_sealed", "safe_name", "seal", "unseal"]
 
 _MAGIC: Final = b"headrace-result 1\n"
 _DIGEST_SIZE: Final = 32
@@ -19,6 +19,12 @@ _LONGEST: Final = 100
 def seal(data: bytes) -> bytes:
     """Return a magic line, the BLAKE2b digest of ``data``, and ``data``."""
     return _MAGIC + _digest(data) + data
+
+
+def is_sealed(stored: bytes) -> bool:
+    """Tell whether ``stored`` was sealed, by its first line or, should that be damaged, by its digest."""
+    head = len(_MAGIC) + _DIGEST_SIZE
+    return stored.startswith(_MAGIC) or stored[len(_MAGIC) : head] == _digest(stored[head:])
 
 
 def unseal(stored: bytes, location: str) -> bytes:

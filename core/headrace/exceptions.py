@@ -28,15 +28,19 @@ HeadraceError
 │   ├── StateHandlerError
 │   ├── SubflowFailedError
 │   ├── TaskTimeoutError (TimeoutError)
+│   ├── TransferError (TypeError)         something cannot be sent to the process that runs a task, or back
+│   ├── RemoteError                       stands for an error of another process that could not be sent back
 │   ├── UnhashableArgumentError (TypeError)
 │   └── MissingDependencyError (ImportError)
 ├── SecretError (ValueError)              a secret cannot be had, or was asked for where none can be
 │   └── SecretNotFoundError (LookupError)
 ├── ResultError
 │   ├── ResultReleasedError (LookupError) a value was dropped after its last reader
+│   ├── ResultFormError (TypeError)       a result cannot be turned into bytes
 │   ├── ResultLocationError (ValueError)  a location lies outside its store
 │   └── ResultNotFoundError (LookupError)
 ├── ExecutorError (RuntimeError)          an executor could not start or lost its workers
+│   └── WorkerCrashedError                the process that ran a task died
 ├── DrawingError (ValueError)             a drawing is inconsistent, or of an unknown format
 └── GraphvizError (RuntimeError)          Graphviz is not installed, or refused a drawing
 
@@ -75,7 +79,9 @@ __all__ = [
     "PluginLoadError",
     "PluginNotFoundError",
     "PluginOptionError",
+    "RemoteError",
     "ResultError",
+    "ResultFormError",
     "ResultLocationError",
     "ResultNotFoundError",
     "ResultReleasedError",
@@ -88,9 +94,11 @@ __all__ = [
     "TaskDefinitionError",
     "TaskRunError",
     "TaskTimeoutError",
+    "TransferError",
     "TriggerFailedError",
     "UnhashableArgumentError",
     "UnknownParameterError",
+    "WorkerCrashedError",
 ]
 
 
@@ -328,6 +336,14 @@ class TaskTimeoutError(TaskRunError, TimeoutError):
     """A task run took longer than its timeout."""
 
 
+class TransferError(TaskRunError, TypeError):
+    """What a task needs cannot be sent to the process that is to run it, or what it made cannot be sent back."""
+
+
+class RemoteError(TaskRunError):
+    """Stands for an exception that was raised in another process and could not be sent back as it is."""
+
+
 class UnhashableArgumentError(TaskRunError, TypeError):
     """An argument has no hash that another process would come to as well, so nothing can be cached by it.
 
@@ -386,6 +402,17 @@ class ResultReleasedError(ResultError, LookupError):
         )
 
 
+class ResultFormError(ResultError, TypeError):
+    """A serializer cannot turn a result into bytes; ``reason`` says which part of it is in the way."""
+
+    def __init__(self, what: str, reason: str, *, hint: str | None = None) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{what} cannot be stored: {reason.rstrip('.')}.",
+            hint=hint or "Return something else, choose another `serializer`, or say `checkpoint=False`.",
+        )
+
+
 class ResultLocationError(ResultError, ValueError):
     """A location lies outside the store it is meant for."""
 
@@ -396,6 +423,20 @@ class ResultNotFoundError(ResultError, LookupError):
 
 class ExecutorError(HeadraceError, RuntimeError):
     """An executor could not start, or lost the means to run tasks."""
+
+
+class WorkerCrashedError(ExecutorError):
+    """The process that ran a task died.
+
+    Exactly one of ``exit_code`` and ``signal``, a name such as ``"SIGKILL"``, says how, where that is known.
+    """
+
+    def __init__(
+        self, message: str, *, exit_code: int | None = None, signal: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+        self.signal = signal
 
 
 class DrawingError(HeadraceError, ValueError):

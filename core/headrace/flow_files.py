@@ -1,8 +1,9 @@
-"""Flows from files: ``load_flow("weather.py")``, as ``headrace run weather.py`` finds them.
+"""Flows from files and modules: ``load_flow("weather.py")``, as ``headrace run weather.py`` finds them.
 
 A file is executed as ``python FILE`` would: its folder comes first on ``sys.path``, and stays there, since tasks may
 import more when they run. Its ``__name__`` is not ``"__main__"`` but a name that depends on its path alone, so that
-what it defines has the same name in every process.
+what it defines has the same name in every process. A module is imported under its own name, from the current folder
+or wherever else Python finds it, as ``python -m MODULE`` would.
 """
 
 from __future__ import annotations
@@ -11,22 +12,31 @@ import os
 import sys
 from difflib import get_close_matches
 from hashlib import blake2b
+from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.exceptions import FlowFileError, HeadraceError, nearest
-from headrace.flows import Flow
+from headrace.exceptions import FlowFileError, HeadraceError
+from headrace.flow_choice import chosen_flow, flows_of
 from headrace.module_names import MODULE_PREFIX
+from headrace.run_context import context
 
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
-__all__ = ["MODULE_PREFIX", "load_flow", "load_flows", "split_target"]
+    from headrace.flows import Flow
 
-_MAIN_GUARD = "__main__"
-_SHOWN_NAMES = 8
+__all__ = ["MODULE_PREFIX", "find_flow", "import_flow", "load_flow", "load_flows", "split_target"]
+
+
+def find_flow(target: str, *, module: bool = False) -> Flow:
+    """Return the flow that ``FILE[:FLOW]`` names or, with ``module``, ``MODULE[:FLOW]``; raise `FlowFileError`."""
+    if not module:
+        return load_flow(*split_target(target))
+    name, _, flow = target.partition(":")
+    return import_flow(name, flow or None)
 
 
 def split_target(target: str) -> tuple[str, str | None]:
@@ -50,9 +60,15 @@ def load_flow(path: str | os.PathLike[str], name: str | None = None) -> Flow:
     Raises `FlowFileError` for a file that is missing, cannot be read, is not Python, raises while it is loaded, or
     does not hold exactly the flow that was asked for. An error of the file's own is its ``__cause__``.
     """
-    file = Path(path)
-    module = _load(file)
-    return _choose(file, module, name)
+    return chosen_flow(str(path), _load(Path(path)), name)
+
+
+def import_flow(module: str, name: str | None = None) -> Flow:
+    """Import ``module`` and return its flow, or the one with the variable or flow name ``name``.
+
+    Raises `FlowFileError` as `load_flow` does.
+    """
+    return chosen_flow(module, _imported(module), name)
 
 
 def load_flows(path: str | os.PathLike[str]) -> dict[str, Flow]:
@@ -60,7 +76,7 @@ def load_flows(path: str | os.PathLike[str]) -> dict[str, Flow]:
 
     A flow with several names is listed under the first.
     """
-    return _flows(_load(Path(path)))
+    return flows_of(_load(Path(path)))
 
 
 # Loading
@@ -79,17 +95,39 @@ def _load(file: Path) -> ModuleType:
     # Dataclasses, pickle and typing look a class's module up here.
     sys.modules[name] = module
     try:
-        exec(code, module.__dict__)  # noqa: S102 - running the user's file is what this module is for
+        with context(loading_flow=True):
+            exec(code, module.__dict__)  # noqa: S102 - running the user's file is what this module is for
     except SystemExit as error:
         del sys.modules[name]
-        raise _ended_itself(file, error) from error
+        raise _ended_itself(str(file), error) from error
     except Exception as error:  # a user's file may raise anything
         del sys.modules[name]
-        raise _raised(file, error) from error
+        raise _raised(str(file), f"python {file}", error) from error
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _imported(name: str) -> ModuleType:
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+        raise FlowFileError(
+            f"{name!r} is not the name of a module.", hint="Write package.module; a file is run without `-m`."
+        )
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        with context(loading_flow=True):
+            return import_module(name)
+    except SystemExit as error:
+        raise _ended_itself(name, error) from error
+    except Exception as error:  # a user's module may raise anything
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise FlowFileError(
+                f"There is no module {error.name!r}.", hint=f"Looked in {folder} and where installed packages are."
+            ) from error
+        raise _raised(name, f"python -m {name}", error) from error
 
 
 def _module_name(path: Path) -> str:
@@ -140,91 +178,27 @@ def _misspelled(file: Path, error: SyntaxError) -> FlowFileError:
     return FlowFileError(f"{file} is not valid Python: {error.msg}{place}.", hint=hint)
 
 
-def _raised(file: Path, error: Exception) -> FlowFileError:
+def _raised(source: str, command: str, error: Exception) -> FlowFileError:
     from headrace.tracebacks import user_frame  # noqa: PLC0415 - only where a file is broken
 
     where = user_frame(error)
     place = f"\n  at {where}: {where.source}" if where is not None else ""
     text = error.message if isinstance(error, HeadraceError) else str(error)
     return FlowFileError(
-        f"{file} could not be loaded: {type(error).__name__}: {text}{place}", hint=_advice(file, error)
+        f"{source} could not be loaded: {type(error).__name__}: {text}{place}", hint=_advice(command, error)
     )
 
 
-def _advice(file: Path, error: Exception) -> str | None:
+def _advice(command: str, error: Exception) -> str | None:
     if isinstance(error, HeadraceError):
         return error.hint
     if isinstance(error, ModuleNotFoundError):
         return f"Install {str(error.name).partition('.')[0]!r} into the environment that headrace runs in."
-    return f"`python {file}` shows the whole traceback."
+    return f"`{command}` shows the whole traceback."
 
 
-def _ended_itself(file: Path, error: SystemExit) -> FlowFileError:
+def _ended_itself(source: str, error: SystemExit) -> FlowFileError:
     return FlowFileError(
-        f"{file} ended the process while it was loaded: sys.exit({error.code!r}).",
+        f"{source} ended the process while it was loaded: sys.exit({error.code!r}).",
         hint='Put what only a script does under `if __name__ == "__main__":`.',
     )
-
-
-# Choosing
-
-
-def _flows(module: ModuleType) -> dict[str, Flow]:
-    names: dict[int, str] = {}
-    for name, value in vars(module).items():
-        if isinstance(value, Flow):
-            names.setdefault(id(value), name)
-    return {name: vars(module)[name] for name in names.values()}
-
-
-def _choose(file: Path, module: ModuleType, name: str | None) -> Flow:
-    flows = _flows(module)
-    if not flows:
-        raise FlowFileError(
-            f"{file} defines no flow at module level; {_found_instead(module)}.", hint=_where_flows_go(file)
-        )
-    if name is not None:
-        return _named(file, module, flows, name)
-    if len(flows) > 1:
-        first = next(iter(flows))
-        raise FlowFileError(f"{file} defines {len(flows)} flows: {_listed(flows)}.", hint=f"Say which: {file}:{first}")
-    return next(iter(flows.values()))
-
-
-def _named(file: Path, module: ModuleType, flows: dict[str, Flow], name: str) -> Flow:
-    variable = vars(module).get(name)
-    if isinstance(variable, Flow):
-        return variable
-    found = {variable: flow for variable, flow in flows.items() if flow.name == name}
-    if len(found) > 1:
-        raise FlowFileError(
-            f"{file} defines {len(found)} flows named {name!r}.", hint=f"Say which by variable: {', '.join(found)}."
-        )
-    if not found:
-        known = {*flows, *(flow.name for flow in flows.values())}
-        raise FlowFileError(f"{file} defines no flow {name!r}.", hint=nearest(name, known))
-    return next(iter(found.values()))
-
-
-def _listed(flows: dict[str, Flow]) -> str:
-    items = [name if name == flow.name else f"{name} ({flow.name!r})" for name, flow in flows.items()]
-    more = [f"{len(items) - _SHOWN_NAMES} more"] if len(items) > _SHOWN_NAMES else []
-    return ", ".join(items[:_SHOWN_NAMES] + more)
-
-
-def _found_instead(module: ModuleType) -> str:
-    from headrace.tasks import Task  # noqa: PLC0415 - only where a file is broken
-
-    items = [
-        f"{'task' if isinstance(value, Task) else 'function'} {name}"
-        for name, value in vars(module).items()
-        if isinstance(value, Task) or (callable(value) and getattr(value, "__module__", None) == module.__name__)
-    ]
-    more = [f"{len(items) - _SHOWN_NAMES} more"] if len(items) > _SHOWN_NAMES else []
-    return f"found {', '.join(items[:_SHOWN_NAMES] + more)}" if items else "found nothing that headrace knows"
-
-
-def _where_flows_go(file: Path) -> str:
-    if _MAIN_GUARD in file.read_text(encoding="utf-8", errors="replace"):
-        return 'Build it outside of `if __name__ == "__main__":`, whose code is not run here.'
-    return 'Build one at the top level of the file: `with Flow("name") as flow: ...`.'

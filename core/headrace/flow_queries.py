@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from headrace.exceptions import FlowDefinitionError
 from headrace.parameters import Parameter
+from headrace.task_options import check_several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, KeysView
@@ -92,7 +93,7 @@ class FlowQueries:
         """
         tasks = self.graph.sorted(self.name)
         if root_tasks is not None:
-            roots = list(root_tasks)
+            roots = list(check_several(repr(self), "root_tasks", root_tasks))
             self._require(*roots)
             wanted = self.graph.reachable(roots)
             tasks = [task for task in tasks if task in wanted]
@@ -106,7 +107,7 @@ class FlowQueries:
         task_type: type[Task] | None = None,
     ) -> list[Task]:
         """Return the tasks that fit every given filter, in the order they were added."""
-        wanted = set(tags or ())
+        wanted = set(check_several(repr(self), "tags", tags))
         return [
             task
             for task in self.graph
@@ -135,7 +136,7 @@ class FlowQueries:
 
     def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
         """Let ``tasks`` decide whether a run was successful; an empty list restores the default."""
-        found = list(tasks)
+        found = list(check_several(repr(self), "reference_tasks", tasks))
         self._require(*found)
         self._reference_tasks = dict.fromkeys(found)
         self.graph.version += 1

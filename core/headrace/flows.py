@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from headrace.edges import Edge, EdgeAnnotation
+from headrace.edges import Edge, EdgeAnnotation, check_key
 from headrace.exceptions import (
     DefinitionTypeError,
     DuplicateKeyError,
@@ -15,8 +16,8 @@ from headrace.exceptions import (
 from headrace.flow_queries import FlowQueries
 from headrace.graph import TaskGraph
 from headrace.parameters import Parameter
-from headrace.run_context import Build, building
-from headrace.task_options import check_state_handlers
+from headrace.run_context import Build, building, context
+from headrace.task_options import check_several, check_state_handlers
 from headrace.tasks import Task
 from headrace.values import Constant, as_task, holds_task
 
@@ -92,18 +93,24 @@ class Flow(FlowQueries):
         self.results = result if results is None else results
         self.serializer = serializer
         self.state_handlers = check_state_handlers(f"flow {name!r}", state_handlers, on_failure)
+        if terminal_state_handler is not None and not callable(terminal_state_handler):
+            raise DefinitionTypeError(
+                f"`terminal_state_handler` of flow {name!r} is {terminal_state_handler!r}, which cannot be called."
+            )
         self.terminal_state_handler = terminal_state_handler
         self.graph = TaskGraph()
         self.slugs: dict[Task, str] = {}
-        self.constants: dict[Task, dict[str, Any]] = {}
+        self.constants: defaultdict[Task, dict[str, Any]] = defaultdict(dict)
         self._slug_counts: dict[str, int] = {}
         self._taken_slugs: set[str] = set()
         self._reference_tasks: dict[Task, None] = {}
         self._tokens: list[Token[Build]] = []
         self._plan: tuple[int, Plan] | None = None
-        for task in tasks or ():
+        for task in check_several(repr(self), "tasks", tasks):
             self.add_task(task)
-        for edge in edges or ():
+        for edge in check_several(repr(self), "edges", edges):
+            if not isinstance(edge, Edge):
+                raise DefinitionTypeError(f"`edges` of {self!r} must be Edge objects, and one is {edge!r}.")
             self.add_edge(edge.upstream_task, edge.downstream_task, edge.key, edge.mapped, edge.flattened)
         if reference_tasks is not None:
             self.set_reference_tasks(reference_tasks)
@@ -112,6 +119,15 @@ class Flow(FlowQueries):
 
     def __repr__(self) -> str:
         return f'<Flow: name="{self.name}">'
+
+    @property
+    def result(self) -> str | ResultStore | Result | None:
+        """Another name for ``results``."""
+        return self.results
+
+    @result.setter
+    def result(self, value: str | ResultStore | Result | None) -> None:
+        self.results = value
 
     @property
     def logger(self) -> Logger:
@@ -196,17 +212,25 @@ class Flow(FlowQueries):
             mapped = upstream_task.merged.get("mapped", mapped)
             flattened = upstream_task.merged.get("flattened", flattened)
             upstream_task = upstream_task.value
-        upstream = self.add_task(as_task(upstream_task, self))
-        downstream = self.add_task(as_task(downstream_task, self))
-        if isinstance(downstream, Parameter):
-            raise FlowDefinitionError(f"Parameter {downstream.name!r} cannot have upstream tasks.")
+        downstream = as_task(downstream_task, self)
+        self._refuse_parameter(downstream)
         if key is not None:
             self._check_key(downstream, key)
             self.constants.get(downstream, {}).pop(key, None)
+        upstream = self.add_task(as_task(upstream_task, self))
+        self.add_task(downstream)
         edge = self.graph.connect(Edge(upstream, downstream, key, mapped, flattened), self.name)
         if self._validates_eagerly(validate):
             self.validate()
         return edge
+
+    @staticmethod
+    def _refuse_parameter(task: Task) -> None:
+        if isinstance(task, Parameter):
+            raise FlowDefinitionError(
+                f"Parameter {task.name!r} cannot have upstream tasks: its value is known before the first task runs.",
+                hint="Let the task that uses it wait instead.",
+            )
 
     @staticmethod
     def _check_key(task: Task, key: str) -> None:
@@ -226,6 +250,7 @@ class Flow(FlowQueries):
         self, task: Task, arguments: Mapping[str, Any], upstream_tasks: Iterable[object] | None, mapped: bool
     ) -> None:
         """Add ``task`` and connect arguments that are known to fit its signature."""
+        others = () if upstream_tasks is None else check_several(repr(task), "upstream_tasks", upstream_tasks)
         edges: list[tuple[Task, str, bool, bool]] = []
         constants: dict[str, Any] = {}
         for key, value in arguments.items():
@@ -238,10 +263,10 @@ class Flow(FlowQueries):
         # Upstream tasks came first, so that insertion order is an order in which the flow can run.
         self.add_task(task)
         if constants:
-            self.constants.setdefault(task, {}).update(constants)
+            self.constants[task].update(constants)
         for upstream, key, is_mapped, is_flattened in edges:
             self.graph.connect(Edge(upstream, task, key, is_mapped, is_flattened), self.name)
-        for other in upstream_tasks or ():
+        for other in others:
             self.add_edge(other, task, mapped=mapped)
 
     def _unbind(self, task: Task, edge_keys: Iterable[str], constant_keys: Iterable[str]) -> None:
@@ -290,17 +315,20 @@ class Flow(FlowQueries):
             validate: see `add_edge`.
         """
         task = self.add_task(as_task(task, self))
-        for upstream in upstream_tasks or ():
+        for upstream in check_several(repr(task), "upstream_tasks", upstream_tasks):
             self.add_edge(upstream, task, mapped=mapped, validate=validate)
-        for downstream in downstream_tasks or ():
+        for downstream in check_several(repr(task), "downstream_tasks", downstream_tasks):
             self.add_edge(task, downstream, validate=validate)
         for key, value in (keyword_tasks or {}).items():
             self._bind_keyword(task, key, value, mapped, validate)
 
     def _bind_keyword(self, task: Task, key: str, value: object, mapped: bool, validate: bool | None) -> None:
         plain = not mapped and not isinstance(value, EdgeAnnotation) and not holds_task(value)
-        if plain and task.signature_of_run.accepts(key) and key not in self.graph.bound_keys(task):
-            self.constants.setdefault(task, {})[key] = value
+        if plain and key not in self.graph.bound_keys(task):
+            self._refuse_parameter(task)
+            check_key(task.name, key)
+            self._check_key(task, key)
+            self.constants[task][key] = value
             self.graph.version += 1
         else:
             self.add_edge(value, task, key, mapped, validate=validate)
@@ -329,7 +357,7 @@ class Flow(FlowQueries):
             up, down = place[edge.upstream_task], place[edge.downstream_task]
             self.graph.connect(Edge(up, down, edge.key, edge.mapped, edge.flattened), self.name)
         for task, values in flow.constants.items():
-            self.constants.setdefault(task, {}).update(values)
+            self.constants[task].update(values)
         if merge_reference_tasks:
             self.set_reference_tasks([*self.reference_tasks(), *(place[t] for t in flow.reference_tasks())])
         if validate:
@@ -349,7 +377,7 @@ class Flow(FlowQueries):
             downstream = task if edge.downstream_task is old else edge.downstream_task
             self.graph.connect(Edge(upstream, downstream, edge.key, edge.mapped, edge.flattened), self.name)
         if constants:
-            self.constants.setdefault(task, {}).update(constants)
+            self.constants[task].update(constants)
         self._reference_tasks = {task if t is old else t: None for t in self._reference_tasks}
         if validate:
             self.validate()
@@ -372,7 +400,7 @@ class Flow(FlowQueries):
         new.state_handlers = list(self.state_handlers)
         new.graph = TaskGraph()
         new.slugs = dict(self.slugs)
-        new.constants = {task: dict(values) for task, values in self.constants.items()}
+        new.constants = defaultdict(dict, {task: dict(values) for task, values in self.constants.items()})
         new._slug_counts, new._taken_slugs = dict(self._slug_counts), set(self._taken_slugs)
         new._reference_tasks, new._tokens, new._plan = dict(self._reference_tasks), [], None
         for task in self.graph:
@@ -472,8 +500,8 @@ class Flow(FlowQueries):
     # -- running -------------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
-        """Return the flow in the form the engine runs; made once and kept until the flow changes."""
-        if self._plan is None or self._plan[0] != self.graph.version:
+        """Return the flow in the form the engine runs; made once and kept until the flow or a task of it changes."""
+        if self._plan is None or self._plan[0] != self.graph.version or not self._plan[1].is_current():
             from headrace.engine.plan import make_plan  # noqa: PLC0415 - building a flow needs no engine
 
             self._plan = self.graph.version, make_plan(self)
@@ -492,7 +520,8 @@ class Flow(FlowQueries):
         """Run the flow here and now; return its final state.
 
         ``state.result`` is a dict from each task to its final state. A flow with a schedule waits for each of its
-        events and runs then, until the schedule ends; the state of the last run is returned.
+        events and runs then, until the schedule ends; the state of the last run is returned. While `headrace run`, or
+        whatever else looks for flows, loads the file that says so, nothing runs: a Pending state is returned.
 
         Args:
             parameters: values by parameter name; they may be given as keyword arguments too.
@@ -513,6 +542,10 @@ class Flow(FlowQueries):
             raise FlowDefinitionError(
                 f"Flow {self.name!r} cannot run inside its own `with` block.", hint="Run it after the block."
             )
+        if context.get("loading_flow"):
+            return _passed_over(self)
+        if parameters is not None and not hasattr(parameters, "keys"):
+            raise DefinitionTypeError(f"`parameters` of a run must be a dictionary, and is {parameters!r}.")
         return run_flow(self, dict(parameters or {}), executor=executor, engine=engine, options=options, **kwargs)
 
     def visualize(
@@ -530,3 +563,13 @@ class Flow(FlowQueries):
 
         direction: Direction = "LR" if horizontal else "TB"
         return draw_flow(self, flow_state, filename=filename, format=format, direction=direction)
+
+
+def _passed_over(flow: Flow) -> State:
+    import warnings  # noqa: PLC0415 - only for files that run what they define
+
+    from headrace.states import Pending  # noqa: PLC0415
+
+    message = f"Flow {flow.name!r} is not run while its file is loaded."
+    warnings.warn(f'{message} Put `flow.run()` under `if __name__ == "__main__":`.', UserWarning, stacklevel=3)
+    return Pending(message)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["Location", "Owner", "located"]
 
-__all__ = ["Location", "located"]
+
+class Owner(Protocol):
+    """What wrote a result, and reads it back."""
+
+    def reload(self, *arguments: Any) -> object:
+        """Return the result that ``arguments`` name."""
 
 
 class Location(str):
-    """A location that knows how to read what is there, for as long as its run goes on; pickled as the bare text."""
+    """A location that its ``owner`` can read, for as long as its run goes on; pickled as the bare text."""
 
-    __slots__ = ("load",)
-    load: Callable[[], object]
+    __slots__ = ("arguments", "owner")
+    owner: Owner
+    arguments: tuple[Any, ...]
+
+    def load(self) -> object:
+        """Return what is there."""
+        return self.owner.reload(*self.arguments)
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, (str(self),)
 
 
-def located(text: str, load: Callable[[], object]) -> Location:
-    """Return ``text`` as a location that ``load`` reads."""
+def located(text: str, owner: Owner, *arguments: Any) -> Location:
+    """Return ``text`` as a location that ``owner.reload(*arguments)`` reads."""
     location = Location(text)
-    location.load = load
+    location.owner, location.arguments = owner, arguments
     return location

@@ -10,6 +10,7 @@ from headrace.exceptions import DefinitionTypeError, FlowDefinitionError, NoActi
 from headrace.flows import Flow
 from headrace.parameters import Parameter
 from headrace.run_context import building
+from headrace.task_options import check_several
 from headrace.tasks import Task
 from headrace.values import Constant, as_task, holds_task
 
@@ -93,7 +94,7 @@ class _Body(Flow):
     def _bind(
         self, task: Task, arguments: Mapping[str, Any], upstream_tasks: Iterable[object] | None, mapped: bool
     ) -> None:
-        others = list(upstream_tasks or ())
+        others = list(check_several(repr(task), "upstream_tasks", upstream_tasks))
         self._refuse_maps(task, mapped, [*arguments.values(), *others])
         super()._bind(task, arguments, others, mapped)
 

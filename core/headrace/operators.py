@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from headrace.abc import ResultStore
+    from headrace.results import Result
     from headrace.tasks import Task
 
 __all__ = ["OperatorsMixin"]
@@ -29,6 +31,13 @@ def _make(class_name: str) -> Task:
 
     made: Task = getattr(operator_tasks, class_name)()
     return made
+
+
+def _store_of(result: str | ResultStore | Result) -> str | ResultStore | None:
+    """Return where ``result`` is kept: an item has a location of its own, and may not have the form of the whole."""
+    from headrace.results import Result  # noqa: PLC0415 - only for tasks that have a result
+
+    return result.store if isinstance(result, Result) else result
 
 
 class OperatorsMixin:
@@ -78,7 +87,8 @@ class OperatorsMixin:
     def __getitem__(self: Any, key: object) -> Task:
         from headrace.operator_tasks import GetItem  # noqa: PLC0415 - see _make
 
-        return GetItem(name=f"{self.name}[{key!r}]", checkpoint=self.checkpoint).bind(self, key)
+        store = None if self.result is None else _store_of(self.result)
+        return GetItem(name=f"{self.name}[{key!r}]", checkpoint=self.checkpoint, result=store).bind(self, key)
 
     # Python would drop the hash of a class that defines comparisons.
     __hash__ = object.__hash__

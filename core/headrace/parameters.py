@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from headrace.exceptions import MissingParameterError, ParameterTypeError, TaskDefinitionError
+from headrace.exceptions import DefinitionTypeError, MissingParameterError, ParameterTypeError, TaskDefinitionError
 from headrace.tasks import Task
 
 if TYPE_CHECKING:
@@ -68,7 +68,14 @@ class Parameter(Task):
 
     def copy(self, name: str, **task_args: Any) -> Self:  # type: ignore[override]
         """Return a copy under another name."""
-        return super().copy(name=name, slug=name, **task_args)
+        return self._copy({"name": name, "slug": name, **task_args})
+
+    def map(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse: a parameter takes no arguments."""
+        raise DefinitionTypeError(
+            f"Parameter {self.name!r} takes no arguments that it could be mapped over.",
+            hint="To map over its value, give it to a task: `some_task.map(parameter)`.",
+        )
 
     def run(self) -> Any:
         """Return the value the run was given, or the default."""
@@ -92,6 +99,15 @@ class Parameter(Task):
             return from_text(text, self.value_type)
         except ValueError as error:
             raise ParameterTypeError(self.name, text, describe_type(self.value_type)) from error
+
+    def read(self, value: Any) -> Any:
+        """Return ``value``, as a file of JSON or TOML has it, as a value; raise ParameterTypeError if it is not one."""
+        from headrace.coercion import describe_type, from_data  # noqa: PLC0415 - see `parse`
+
+        try:
+            return from_data(value, self.value_type)
+        except ValueError as error:
+            raise ParameterTypeError(self.name, value, describe_type(self.value_type)) from error
 
     @property
     def value_type(self) -> Any:
@@ -130,6 +146,10 @@ class DateTimeParameter(Parameter):
     def parse(self, text: str) -> DateTime:
         """Return ``text`` as a moment; raise ParameterTypeError if it is not one."""
         return self._moment(text)
+
+    def read(self, value: Any) -> DateTime | None:
+        """Return ``value`` as a moment, or None if it is None; raise ParameterTypeError if it is neither."""
+        return None if value is None else self._moment(value)
 
     def _moment(self, value: Any) -> DateTime:
         import pendulum  # noqa: PLC0415 - it takes longer to import than most flows to run

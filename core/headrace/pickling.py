@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-__all__ = ["by_value", "dump"]
+__all__ = ["by_value", "dump", "has_flow_files"]
 
 # The list that cloudpickle keeps of such modules is one for the whole process.
 _lock: Final = RLock()
@@ -36,12 +36,21 @@ def by_value() -> Iterator[None]:
     No other process can import these. What a script or notebook itself defines is pickled by value anyway, and what
     it imports by name.
     """
-    modules = [module for name, module in list(sys.modules.items()) if name.startswith(MODULE_PREFIX)]
+    modules = _flow_files()
     if not modules:
         yield
         return
     with _lock, _registered(modules):
         yield
+
+
+def has_flow_files() -> bool:
+    """Tell whether there is any module that `by_value` is about."""
+    return bool(_flow_files())
+
+
+def _flow_files() -> list[ModuleType]:
+    return [module for name, module in list(sys.modules.items()) if name.startswith(MODULE_PREFIX)]
 
 
 @contextmanager

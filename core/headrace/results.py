@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headrace.envelope import safe_name, seal, unseal
+from headrace.envelope import is_sealed, safe_name, seal, unseal
 from headrace.exceptions import DefinitionTypeError
+from headrace.serializers import deserialized, serialized
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from typing import Self
 
     from headrace.abc import ResultStore, Serializer
     from headrace.engine.worker import Work
@@ -22,8 +24,12 @@ __all__ = ["LocalResult", "Result", "ResultKeeper"]
 class Result:
     """Where and how results are kept: what ``result=`` of a task or flow takes besides a URL and a store.
 
+    `write`, `read` and `exists` reach into the store by hand, in the form in which the engine reads and writes: at a
+    ``location`` of its own a file holds what the serializer made and nothing else, elsewhere it is under a digest.
+    They may be called anywhere, also in a task, and return new objects; the plugins are those of the run around.
+
     Attributes:
-        value: a value to carry along; headrace itself reads and writes none here.
+        value: what `write` or `read` found there; the engine neither reads nor sets it.
         location: a text with ``{placeholders}``, or a callable that takes them by name, for where in the store a result
             goes; by default headrace chooses one that is new for each run.
         serializer: the name of a serializer plugin, or a serializer; by default the configured one.
@@ -38,6 +44,66 @@ class Result:
     def __post_init__(self) -> None:
         if self.location is not None and not (isinstance(self.location, str) or callable(self.location)):
             raise DefinitionTypeError(f"`location` of a result must be a text or callable, and is {self.location!r}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_opened"}
+
+    def copy(self) -> Self:
+        """Return another object with the same value, location, serializer and store."""
+        return self._changed()
+
+    def from_value(self, value: object) -> Self:
+        """Return a copy that holds ``value`` and has no location."""
+        return self._changed(value=value, location=None)
+
+    def format(self, /, **values: Any) -> Self:
+        """Return a copy whose location is filled in from ``values``, `headrace.context` and the parameters.
+
+        Without a location it is one that nothing else has, in a folder of the day, in UTC. Raises ResultLocationError
+        for a placeholder that nothing has a value for, and for a location outside of the store.
+        """
+        return self._changed(location=_new_location() if self.location is None else self._filled(self.location, values))
+
+    def exists(self, /, location: str, **values: Any) -> bool:
+        """Tell whether the store has something at ``location``, whose placeholders are filled in as by `format`."""
+        return self._open().exists(self._filled(location, values))
+
+    def read(self, location: str) -> Self:
+        """Return a copy that holds the value at ``location``.
+
+        Raises ResultNotFoundError if there is none, and ResultError if it is damaged or written by another serializer.
+        """
+        return self._changed(value=self._open().load(location), location=location)
+
+    def write(self, value: object, /, **values: Any) -> Self:
+        """Store ``value`` at the location, filled in as by `format`; return a copy that says where and holds it.
+
+        Raises ResultFormError for a value that the serializer cannot take.
+        """
+        location = str(self.format(**values).location)
+        self._open().put(location, value, sealed=self.location is None)
+        return self._changed(value=value, location=location)
+
+    def _changed(self, **changes: Any) -> Self:
+        # `dataclasses.replace` would go through the constructor, which does not take every field of a subclass.
+        new = object.__new__(type(self))
+        vars(new).update(vars(self), **changes)
+        return new
+
+    def _filled(self, location: str | Callable[..., str], values: dict[str, Any]) -> str:
+        from headrace.templates import location_from  # noqa: PLC0415 - only for results that are read or written by hand
+
+        return location_from(f"The location of this {type(self).__name__}", location, values)
+
+    def _open(self) -> ResultFiles:
+        """Return the store, made when it is first needed and shared with copies, so that one in memory is the same."""
+        if "_opened" not in vars(self):
+            from headrace.engine.opening import open_result  # noqa: PLC0415 - as above
+
+            store, serializer = open_result(self)
+            vars(self).setdefault("_opened", ResultFiles(store, serializer))
+        opened: ResultFiles = vars(self)["_opened"]
+        return opened
 
 
 @dataclass(frozen=True)
@@ -67,7 +133,41 @@ class LocalResult(Result):
         object.__setattr__(self, "store", f"file:{quote(folder.as_posix())}")
 
 
-class ResultKeeper:
+def _new_location() -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415 - as above
+    from uuid import uuid4  # noqa: PLC0415
+
+    return f"{datetime.now(UTC):%Y/%m/%d}/{uuid4()}.result"
+
+
+class ResultFiles:
+    """Values in a store, each in one file. Used from any thread."""
+
+    def __init__(self, store: ResultStore, serializer: Serializer) -> None:
+        self._store = store
+        self._serializer = serializer
+
+    def exists(self, location: str) -> bool:
+        """Tell whether there is something at ``location``."""
+        return self._store.exists(location)
+
+    def put(self, location: str, value: object, *, sealed: bool, what: str = "This value") -> None:
+        """Store ``value``, under a digest or as the serializer makes it; ``what`` is what messages call it."""
+        data = serialized(self._serializer, value, what)
+        self._store.write(location, seal(data) if sealed else data)
+
+    def load(self, location: str) -> object:
+        """Return the value at ``location``, with or without a digest.
+
+        Raises ResultError if it is damaged or of another form, and ResultNotFoundError if there is none.
+        """
+        data = self._store.read(location)
+        if is_sealed(data):
+            data = unseal(data, location)
+        return deserialized(self._serializer, data, f"The result at {location!r}")
+
+
+class ResultKeeper(ResultFiles):
     """Writes the results of one run to a store and reads them back. Used from any thread.
 
     ``folder`` is a template for the folder that a run's results go to; by default it is named after the flow and the
@@ -75,8 +175,7 @@ class ResultKeeper:
     """
 
     def __init__(self, store: ResultStore, serializer: Serializer, prefix: str, folder: str = "") -> None:
-        self._store = store
-        self._serializer = serializer
+        super().__init__(store, serializer)
         self._prefix = safe_name(prefix)
         self._folder = folder
 
@@ -84,7 +183,7 @@ class ResultKeeper:
         """Store what ``work`` returned and return the location. Called where the task runs."""
         index = "" if work.map_index < 0 else f"/{work.map_index}"
         location = f"{self._folder_of(work)}/{safe_name(work.slug)}{index}.result"
-        self._store.write(location, seal(self._serializer.serialize(value)))
+        self.put(location, value, sealed=True, what=f"The result of task {work.name!r}")
         return location
 
     def _folder_of(self, work: Work) -> str:
@@ -96,4 +195,5 @@ class ResultKeeper:
 
     def load(self, location: str) -> object:
         """Return the value at ``location``; raise ResultError if it is damaged, ResultNotFoundError if it is gone."""
-        return self._serializer.deserialize(unseal(self._store.read(location), location))
+        data = unseal(self._store.read(location), location)
+        return deserialized(self._serializer, data, f"The result at {location!r}")

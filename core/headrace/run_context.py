@@ -13,10 +13,22 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from headrace.engine import Engine
     from headrace.flows import Flow
     from headrace.tasks import Task
 
-__all__ = ["Build", "Context", "Frame", "RunFrame", "ValuesFrame", "building", "context", "current_frame", "tags"]
+__all__ = [
+    "Build",
+    "Context",
+    "Frame",
+    "RunFrame",
+    "ValuesFrame",
+    "building",
+    "context",
+    "current_frame",
+    "run_around",
+    "tags",
+]
 
 MISSING: Final = object()
 DATE_KEYS: Final = frozenset(
@@ -55,14 +67,23 @@ class ValuesFrame:
 class RunFrame(ValuesFrame):
     """The layer of a flow run. ``cancel_requested`` turns True when running tasks are asked to stop.
 
-    ``began`` is in seconds since the epoch; dates such as ``today`` follow from it, or from a ``date`` in ``values``.
+    ``began`` is in seconds since the epoch; dates such as ``today`` follow from it, or from a ``date`` that was given
+    to this run or to one around it.
+    ``engine`` is what tasks get secrets from, in the process that drives the run.
     """
 
-    __slots__ = ("began", "cancel_requested", "inner")
+    __slots__ = ("began", "cancel_requested", "engine", "inner")
 
-    def __init__(self, values: Mapping[str, Any], parent: Frame | None = None, began: float = 0.0) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        parent: Frame | None = None,
+        began: float = 0.0,
+        engine: Engine | None = None,
+    ) -> None:
         super().__init__(values, parent)
         self.began = began
+        self.engine = engine
         self.cancel_requested = False
         # How to ask the runs that tasks of this run have started to stop.
         self.inner: set[Callable[[], object]] = set()
@@ -75,23 +96,42 @@ class RunFrame(ValuesFrame):
 
     def enclosing(self) -> RunFrame | None:
         """Return the run whose task started this one, or None."""
-        frame = self.parent
-        while frame is not None and not isinstance(frame, RunFrame):
-            frame = frame.parent
-        return frame
+        return run_around(self.parent)
+
+    def __reduce__(self) -> tuple[type[RunFrame], tuple[object, ...]]:
+        # Another process has plugins of its own, and nobody there to ask.
+        return RunFrame, (self.values, self.parent, self.began)
 
     def lookup(self, key: str) -> Any:
         if key == "cancel_requested":
             return self.cancel_requested
-        found = self.values.get(key, MISSING)
-        if key not in DATE_KEYS or (found is not MISSING and key != "date"):
+        if key not in DATE_KEYS:
+            return self.values.get(key, MISSING)
+        found = self._given(key)
+        if found is not MISSING and key != "date":
             return found
         from headrace.run_dates import date_value  # noqa: PLC0415 - most runs ask for no date
 
-        return date_value(key, self.values.get("date"), self.began)
+        date = found if key == "date" else self._given("date")
+        return date_value(key, None if date is MISSING else date, self.began)
+
+    def _given(self, key: str) -> Any:
+        """Return what somebody put under ``key``, for this run or around it; of a run around it only its ``date``."""
+        found, frame = self.values.get(key, MISSING), self.parent
+        while found is MISSING and frame is not None and (key == "date" or not isinstance(frame, RunFrame)):
+            found = frame.values.get(key, MISSING) if isinstance(frame, ValuesFrame) else MISSING
+            frame = frame.parent
+        return found
 
     def keys(self) -> set[str]:
         return super().keys() | DATE_KEYS | {"cancel_requested"}
+
+
+def run_around(frame: Frame | None) -> RunFrame | None:
+    """Return the layer of the innermost run that ``frame`` lies in, or None."""
+    while frame is not None and not isinstance(frame, RunFrame):
+        frame = frame.parent
+    return frame
 
 
 current_frame: ContextVar[Frame | None] = ContextVar("headrace_frame", default=None)
@@ -121,6 +161,11 @@ building: ContextVar[Build] = ContextVar("headrace_building", default=_NO_BUILD)
 @contextmanager
 def tags(*names: str) -> Iterator[None]:
     """Give every task that is made, copied or bound inside the block these tags; nested uses add up."""
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        from headrace.exceptions import DefinitionTypeError  # noqa: PLC0415 - only where something is wrong
+
+        raise DefinitionTypeError(f"`tags(...)` takes texts, and got {wrong[0]!r}.", hint="Write `tags('a', 'b')`.")
     outer = building.get()
     token = building.set(Build(outer.flow, outer.tags | set(names), outer.block))
     try:

@@ -3,6 +3,7 @@
 `Secret` is looked up in ``context.secrets``, which is ``[context.secrets]`` of the configuration,
 ``HEADRACE__CONTEXT__SECRETS__NAME``, and what ``flow.run(context={"secrets": ...})`` or ``context(secrets=...)`` add;
 then in the providers that ``[secrets] providers`` lists, in order. ``[secrets.NAME]`` holds the options of a provider.
+In a task, providers are plugins of the engine that drives its run, and the configuration is that of this engine.
 A value that was found is masked from then on in what headrace writes, see `headrace.masking`.
 """
 
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from headrace import config
 from headrace.exceptions import DefinitionTypeError, HeadraceError, SecretError, SecretNotFoundError
 from headrace.masking import masker
-from headrace.run_context import building, context
+from headrace.run_context import building, context, current_frame, run_around
 from headrace.value_paths import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from headrace.abc import SecretProvider
+    from headrace.engine import Engine
     from headrace.hooks.registry import Registry
 
 __all__ = ["Secret"]
@@ -119,11 +121,25 @@ class Secret:
 
 
 def _in_context(name: str) -> object:
-    for secrets in (context.get("secrets"), config.current()["context"]["secrets"]):
+    for secrets in (context.get("secrets"), *(settings["context"]["secrets"] for settings in _settings())):
         if secrets is not None and name in secrets:
             value = secrets[name]
             return value.to_dict() if isinstance(value, config.Config) else value
     return _MISSING
+
+
+def _settings() -> Iterator[Mapping[str, Any]]:
+    """Yield the configuration that holds here, and that of the run, which may be on another thread."""
+    yield config.current()
+    engine = _engine()
+    if engine is not None:
+        yield engine.config
+
+
+def _engine() -> Engine | None:
+    """Return the engine that drives the run whose task asks, or None outside of runs and in another process."""
+    run = run_around(current_frame.get())
+    return None if run is None else run.engine
 
 
 def _given(providers: Mapping[str, SecretProvider]) -> Iterator[tuple[str, Callable[[], SecretProvider]]]:
@@ -137,18 +153,23 @@ def _itself(provider: SecretProvider) -> SecretProvider:
 
 def _configured() -> Iterator[tuple[str, Callable[[], SecretProvider]]]:
     """Yield the providers that the configuration lists, each made only when it is asked."""
-    current = config.current()
-    names = current.get("secrets.providers", ("env",))
+    engine = _engine()
+    current = config.current() if engine is None else engine.config
+    names = current["secrets"]["providers"]
     if not names:
         return
+    registry = _registry(current) if engine is None else engine.registry
+    for name in names:
+        options = current["secrets"].get(name, {})
+        yield name, partial(_made, registry, name, options)
+
+
+def _registry(current: Mapping[str, Any]) -> Registry:
     from headrace.hooks.policy import PluginPolicy  # noqa: PLC0415 - brings pluggy, and few runs ask a provider
     from headrace.hooks.registry import Registry  # noqa: PLC0415
 
     section = current["plugins"]
-    registry = Registry(policy=PluginPolicy.from_config(section, os.environ), plugins=section["modules"])
-    for name in names:
-        options = current.get(f"secrets.{name}", {})
-        yield name, partial(_made, registry, name, options)
+    return Registry(policy=PluginPolicy.from_config(section, os.environ), plugins=section["modules"])
 
 
 def _made(registry: Registry, name: str, options: Mapping[str, object]) -> SecretProvider:

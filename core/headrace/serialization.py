@@ -18,6 +18,7 @@ from headrace.exceptions import HeadraceError, MissingTaskError, SerializationEr
 from headrace.parameters import NO_DEFAULT, Parameter
 from headrace.plain_data import from_plain, import_name, imported, to_plain
 from headrace.subflows import FlowTask
+from headrace.task_storage import TaskStorage
 from headrace.tasks import FunctionTask, Task
 from headrace.value_paths import type_name
 
@@ -39,7 +40,7 @@ __all__ = [
 F = TypeVar("F", bound="Flow")
 
 # Said elsewhere in a record, or worked out again when it is read.
-_NOT_ATTRIBUTES: Final = frozenset({"name", "slug", "tags", "run", "is_async", "_signature_of_run"})
+_NOT_ATTRIBUTES: Final = frozenset({"name", "slug", "tags", "run", "is_async", "storage", "_signature_of_run"})
 # What the constructor of every task takes, `on_failure` among the handlers.
 _OPTIONS: Final = tuple(
     name for name in inspect.signature(Task.__init__).parameters if name not in {"self", "on_failure", *_NOT_ATTRIBUTES}
@@ -147,6 +148,7 @@ def task_record(task: Task) -> dict[str, Any]:
         for name, value in vars(task).items()
         if name not in _NOT_ATTRIBUTES and not name.startswith("__") and not (subflow and name in subflow)
     }
+    attributes |= {name: plain_or_opaque(value) for name, value in _storage_options(task).items()}
     return {
         "name": task.name,
         "task_slug": task.slug,
@@ -159,6 +161,12 @@ def task_record(task: Task) -> dict[str, Any]:
         **({} if subflow is None else {"subflow": subflow}),
         "inputs": {name: _input_record(found) for name, found in task.inputs().items()},
     }
+
+
+def _storage_options(task: Task) -> dict[str, Any]:
+    """Return what a task says about its results, each as the option it was given as."""
+    found = {} if task.storage is None else {name: getattr(task.storage, name) for name in TaskStorage.__slots__}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _subflow_record(task: FlowTask) -> dict[str, Any]:
@@ -278,6 +286,8 @@ def _task_from(record: Mapping[str, Any], flow_kind: type[Flow]) -> Task:
         raise SerializationError(f"{record['type']} is not a task.")
     values = {name: _attribute(name, found) for name, found in {**record["options"], **record["attributes"]}.items()}
     task = _bare_task(kind, record, flow_kind)
+    stored = {name: values.pop(name) for name in TaskStorage.__slots__ if name in values}
+    values["storage"] = TaskStorage(**stored) if stored else None
     vars(task).update({**values, "name": record["name"], "slug": record["task_slug"], "tags": set(record["tags"])})
     task.is_async = task.signature_of_run.is_async
     return task

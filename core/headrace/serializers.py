@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.abc import Serializer
+from headrace.exceptions import ResultError, ResultFormError, describe
 from headrace.pickling import dump
 from headrace.value_paths import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ChainedSerializer", "PickleSerializer", "make_serializer"]
+__all__ = ["ChainedSerializer", "PickleSerializer", "deserialized", "make_serializer", "serialized"]
 
 
+@dataclass(frozen=True)
 class PickleSerializer(Serializer):
     """Pickles values; functions and classes of a script, notebook or flow file are pickled by value."""
 
@@ -30,6 +33,26 @@ class PickleSerializer(Serializer):
     def deserialize(self, data: bytes) -> object:
         """Return the pickled value. Only read pickles that you wrote: reading one can run code."""
         return pickle.loads(data)  # noqa: S301 - the contract says so
+
+
+def serialized(serializer: Serializer, value: object, what: str, hint: str | None = None) -> bytes:
+    """Return ``value`` as bytes; raise ResultFormError naming ``what`` it is and what is in the way."""
+    try:
+        return serializer.serialize(value)
+    except Exception as error:  # a serializer is a plugin, and what it looks into may raise anything
+        reason = str(error) if isinstance(error, TypeError | ValueError) else describe(error)
+        raise ResultFormError(what, reason, hint=hint) from error
+
+
+def deserialized(serializer: Serializer, data: bytes, what: str) -> object:
+    """Return the value that ``data`` holds; raise ResultError naming ``what`` it is if it cannot be read."""
+    try:
+        return serializer.deserialize(data)
+    except Exception as error:  # a foreign file may make a serializer raise anything, and classes are renamed
+        raise ResultError(
+            f"{what} exists and cannot be read: {describe(error)}.",
+            hint="Remove it, or choose the serializer that it was written with.",
+        ) from error
 
 
 def _why(value: object, error: Exception) -> str:

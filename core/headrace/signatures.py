@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["RunSignature"]
 
 RESERVED: Final = frozenset({"flow", "mapped", "task_args", "upstream_tasks"})
+_WRAP: Final = "Wrap it in a Python function: `@task def name(x): ...`."
 
 
 class RunSignature:
@@ -31,16 +32,13 @@ class RunSignature:
         try:
             self.signature = inspect.signature(function)
         except (TypeError, ValueError) as error:
-            raise TaskDefinitionError(
-                f"The signature of {owner} cannot be read.",
-                hint="Wrap it in a Python function: `@task def name(x): ...`.",
-            ) from error
+            raise TaskDefinitionError(f"{owner} has a signature that cannot be read.", hint=_WRAP) from error
         self.is_async = inspect.iscoroutinefunction(_innermost(function))
         self.takes_any = False
         positional: list[str] = []
         known: list[str] = []
         for parameter in self.signature.parameters.values():
-            self._check(owner, parameter)
+            self._check(owner, parameter, function)
             if parameter.kind is parameter.VAR_KEYWORD:
                 self.takes_any = True
                 continue
@@ -53,16 +51,16 @@ class RunSignature:
         self._required = frozenset(n for n in known if self.signature.parameters[n].default is empty)
 
     @staticmethod
-    def _check(owner: str, parameter: inspect.Parameter) -> None:
+    def _check(owner: str, parameter: inspect.Parameter, function: Callable[..., object]) -> None:
         if parameter.kind is parameter.VAR_POSITIONAL:
             raise TaskDefinitionError(
                 f"{owner} takes `*{parameter.name}`, and a flow connects tasks by argument name.",
-                hint="Name each argument, take a list, or take `**kwargs`.",
+                hint="Name each argument, take a list, or take `**kwargs`." if _is_python(function) else _WRAP,
             )
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise DefinitionTypeError(
                 f"{owner} takes {parameter.name!r} by position only, and a flow connects tasks by argument name.",
-                hint="Remove the `/` from its signature.",
+                hint="Remove the `/` from its signature." if _is_python(function) else _WRAP,
             )
         if parameter.name in RESERVED:
             raise TaskDefinitionError(
@@ -112,6 +110,12 @@ class RunSignature:
         return DefinitionTypeError(
             f"{owner} cannot be called with these arguments.", hint=f"It takes {self.signature}."
         )
+
+
+def _is_python(function: Any) -> bool:
+    """Tell whether whoever made a task of ``function`` can change its signature, which no builtin lets them do."""
+    inner = _innermost(function)
+    return isinstance(inner, type) or hasattr(inner, "__code__") or hasattr(type(inner).__call__, "__code__")
 
 
 def _innermost(function: Any) -> Any:

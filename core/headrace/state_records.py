@@ -8,7 +8,8 @@ import headrace
 from headrace.documents import FORMAT, Missing, check_format, plain_or_opaque, value_or_missing
 from headrace.exceptions import ResultReleasedError, SerializationError, nearest
 from headrace.plain_data import from_plain, opaque, to_plain
-from headrace.states import Mapped, ReleasedValue, State
+from headrace.references import ReleasedValue
+from headrace.states import Mapped, State
 from headrace.value_paths import type_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ State
 ├── Running
 │   └── Cancelling
 ├── Submitted               was handed to an executor that has not begun it
-├── Queued                  waits for a free slot
+├── Queued                  waits for a free slot, from ``start_time`` on
 └── Finished
     ├── Looped              asked for one more iteration
     ├── Cancelled
@@ -24,7 +24,7 @@ State
         └── ValidationFailed
 
 A state is cheap: one slotted object. ``result`` is the value a task returned or the exception it raised.
-States are compared by type, result and the fields of their class, never by message; they hash by identity.
+States are compared by type, result, inputs and the fields of their class, never by message; they hash by identity.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headrace.references import ReleasedValue, StandIn
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from typing import Self
 
@@ -63,18 +65,6 @@ __all__ = [
 ]
 
 _now = time.time
-
-
-class ReleasedValue:
-    """Stands where a value was dropped; reading it back is up to ``load``, which may raise."""
-
-    __slots__ = ("load",)
-
-    def __init__(self, load: Callable[[], object]) -> None:
-        self.load = load
-
-    def __repr__(self) -> str:
-        return "<released>"
 
 
 class State:
@@ -115,15 +105,21 @@ class State:
     def result(self) -> Any:
         """The value a task returned, the exception it raised, or a flow run's ``{task: State}``."""
         value = self._result
-        return value.load() if value.__class__ is ReleasedValue else value
+        return value.load() if isinstance(value, StandIn) else value
 
     @result.setter
     def result(self, value: Any) -> None:
         self._result = value
 
     @property
+    def _handed_on(self) -> Any:
+        """The result as other tasks get it: what stands for a value that is kept elsewhere is handed on as it is."""
+        value = self._result
+        return value.load() if value.__class__ is ReleasedValue else value
+
+    @property
     def context(self) -> dict[str, object]:
-        """Notes that travel with the state, such as the task's tags."""
+        """Notes that travel with the state; JSON must be able to hold them if the state is to be serialized."""
         if self._context is None:
             self._context = {}
         return self._context
@@ -142,13 +138,14 @@ class State:
             return NotImplemented
         if type(self) is not type(other):
             return False
-        return all(_same(getattr(self, name), getattr(other, name)) for name in ("_result", *self._fields))
+        names = ("_result", "cached_inputs", *self._fields)
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
     __hash__ = object.__hash__
 
     def __getstate__(self) -> dict[str, object]:
         values = self._values()
-        if isinstance(self._result, ReleasedValue):
+        if isinstance(self._result, StandIn):
             values["_result"] = None
         elif isinstance(self._result, BaseException):
             values["_result"] = _picklable(self._result)
@@ -347,10 +344,22 @@ class Submitted(State):
 
 
 class Queued(State):
-    """Waits for a free slot."""
+    """Waits for a free slot from ``start_time`` on, which defaults to now and is aware of its time zone."""
 
-    __slots__ = ()
+    __slots__ = ("start_time",)
     color = "#ffea7f"
+    _fields: ClassVar[tuple[str, ...]] = ("start_time",)
+
+    def __init__(
+        self,
+        message: str | None = None,
+        result: Any = None,
+        start_time: datetime | None = None,
+        context: dict[str, object] | None = None,
+        cached_inputs: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, result, context, cached_inputs)
+        self.start_time: datetime = _moment(start_time) or _utc(self.timestamp)
 
 
 class Running(State):
@@ -436,7 +445,7 @@ class Mapped(Success):
 
     __slots__ = ("map_states", "n_map_states")
     color = "#003ccb"
-    _fields = ("map_states",)
+    _fields = ("map_states", "n_map_states")
 
     def __init__(
         self,
@@ -461,6 +470,12 @@ class Mapped(Success):
     @result.setter
     def result(self, value: Any) -> None:
         self._result = value
+
+    @property
+    def _handed_on(self) -> Any:
+        if self._result is not None:
+            return self._result
+        return [None if state is None else state._handed_on for state in self.map_states]
 
 
 class Skipped(Success):

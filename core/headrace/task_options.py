@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from headrace import config
 from headrace.exceptions import DefinitionTypeError, TaskDefinitionError
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from headrace.tasks import Task
     from headrace.triggers import Trigger
 
-__all__ = ["TaskOptions"]
+__all__ = ["TaskOptions", "check_several", "check_state_handlers"]
+
+T = TypeVar("T")
 
 
 class TaskOptions:
@@ -42,6 +44,22 @@ class TaskOptions:
             raise self._wrong_type("tags", tags, "a list of strings")
         return found  # type: ignore[return-value]
 
+    def slug(self, slug: str | None) -> str | None:
+        """Refuse a slug that is no text."""
+        if slug is not None and not isinstance(slug, str):
+            raise self._wrong_type("slug", slug, "a text")
+        return slug
+
+    def run_name(self, template: str | Callable[..., str] | None) -> str | Callable[..., str] | None:
+        """Refuse a text that could never be filled in."""
+        if isinstance(template, str):
+            from headrace.templates import check_template  # noqa: PLC0415 - only for tasks that have one
+
+            check_template(f"The `task_run_name` of task {self._name!r}", template)
+        elif template is not None and not callable(template):
+            raise self._wrong_type("task_run_name", template, "a text or callable")
+        return template
+
     def retries(
         self,
         max_retries: int | None,
@@ -50,7 +68,7 @@ class TaskOptions:
     ) -> tuple[int, RetryDelay | None, frozenset[type[Exception]] | None]:
         """Fill in the configured defaults; refuse a delay or a filter for retries that will never happen."""
         defaults = config.current()["tasks"]["defaults"]
-        count = defaults["max_retries"] if max_retries is None else max_retries
+        count = defaults["max_retries"] or 0 if max_retries is None else max_retries
         if isinstance(count, bool) or not isinstance(count, int):
             raise self._wrong_type("max_retries", count, "a whole number")
         if count < 0:
@@ -150,6 +168,8 @@ class TaskOptions:
 
     def replaced(self, task: Task, changes: Mapping[str, Any]) -> None:
         """Check what a copy changes as the constructor would; a copy without retries drops what was said about them."""
+        self.slug(task.slug)
+        self.run_name(task.task_run_name)
         if "timeout" in changes:
             task.timeout = self.timeout(task.timeout)
         if "trigger" in changes:
@@ -178,6 +198,18 @@ def check_state_handlers(
         if not callable(handler):
             raise DefinitionTypeError(f"A state handler of {owner} is {handler!r}, which cannot be called.")
     return found + [_FailureHandler(function) for function in own]
+
+
+def check_several(owner: str, option: str, values: Iterable[T] | None) -> Iterable[T]:
+    """Return what was given as several tasks; refuse one alone, which iterating over would take apart, and a text."""
+    if values is None:
+        return ()
+    # A task has a meaning of its own for being iterated over, and headrace.tasks imports this module.
+    if isinstance(values, Iterable) and not (isinstance(values, str) or hasattr(values, "signature_of_run")):
+        return values
+    raise DefinitionTypeError(
+        f"`{option}` of {owner} must be a list, and is {values!r}.", hint="Write `[...]` around it."
+    )
 
 
 # A dataclass, so that `Flow.serialize` can write it.

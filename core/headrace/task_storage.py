@@ -61,6 +61,10 @@ class StorageOption(Generic[T]):
         return None if task.storage is None else getattr(task.storage, self._name)
 
     def __set__(self, task: Task, value: T | None) -> None:
+        if not hasattr(task, "name"):
+            # The constructor of Task, which warns of this, has not begun.
+            vars(task)[self._name] = value
+            return
         kept = {name: getattr(task.storage or _NOTHING, name) for name in TaskStorage.__slots__}
         task.storage = task_storage(task, **{**kept, self._name: value})
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overl
 from headrace.edges import EdgeAnnotation
 from headrace.exceptions import DefinitionTypeError, NoActiveFlowError, TaskDefinitionError
 from headrace.operators import OperatorsMixin
-from headrace.run_context import building
+from headrace.run_context import building, context, current_frame, run_around
+from headrace.signals import PAUSE
 from headrace.signatures import RunSignature
 from headrace.task_options import TaskOptions
 from headrace.task_storage import StorageOption, task_storage
+from headrace.task_warnings import OPTIONS, preset_options, warn_of_copy, warn_of_preset_options, warns_of_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from typing import Self
 
     from headrace.abc import ResultStore, Serializer
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from headrace.task_storage import TaskStorage
     from headrace.triggers import Trigger
 
-__all__ = ["FunctionTask", "Task", "defaults_from_attrs", "task"]
+__all__ = ["FunctionTask", "Task", "defaults_from_attrs", "pause_task", "task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,6 +94,8 @@ class Task(OperatorsMixin):
 
     __signature__ = _CallSignature()
     _signature_of_run: RunSignature | None = None
+    # Options that this class, or one between it and Task, has as attributes.
+    _preset: frozenset[str] = frozenset()
     # Why this task, which was read from a document, has no code to run.
     _missing: str | None = None
     name: str
@@ -116,11 +120,16 @@ class Task(OperatorsMixin):
     auto_generated: bool = False
     # Sets up or cleans up for other tasks, so it has no say in whether a run was successful.
     housekeeping: bool = False
+    # What it returned in an earlier run is of no use to another, which makes it anew.
+    ephemeral: bool = False
     # Runs although the run was cancelled, so that nothing that was set up stays behind.
     cleans_up: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__ and not cls.__module__.startswith("headrace."):
+            cls.__init__ = warns_of_tasks(cls.__init__)  # type: ignore[method-assign]
+        cls._preset |= OPTIONS & cls.__dict__.keys()
         owner = next(base for base in cls.__mro__ if "run" in base.__dict__)
         # A mixin that brings `run` along is no task, so nobody has read its signature yet.
         if owner is cls or not issubclass(owner, Task):
@@ -150,9 +159,12 @@ class Task(OperatorsMixin):
         nout: int | None = None,
         serializer: str | Serializer | None = None,
     ) -> None:
+        preset = None
+        if self._preset or not OPTIONS.isdisjoint(vars(self)):
+            preset = preset_options(self, self._preset)
         self.name = name or type(self).__name__
-        self.slug = slug
         options = TaskOptions(self.name)
+        self.slug = options.slug(slug)
         self.tags = options.tags(tags) | building.get().tags
         self.max_retries, self.retry_delay, self.retry_on = options.retries(max_retries, retry_delay, retry_on)
         self.timeout = options.timeout(timeout)
@@ -161,7 +173,7 @@ class Task(OperatorsMixin):
         self.checkpoint = checkpoint
         self.state_handlers = options.state_handlers(state_handlers, on_failure)
         self.log_stdout = log_stdout
-        self.task_run_name = task_run_name
+        self.task_run_name = options.run_name(task_run_name)
         self.nout = options.nout(nout, self.signature_of_run.signature)
         self.is_async = self.signature_of_run.is_async
         storage = task_storage(
@@ -175,6 +187,8 @@ class Task(OperatorsMixin):
         )
         if storage is not None:
             self.storage = storage
+        if preset is not None:
+            warn_of_preset_options(self, preset)
 
     if TYPE_CHECKING:
         # Subclasses take the arguments they need, which a method here would forbid them.
@@ -207,8 +221,17 @@ class Task(OperatorsMixin):
     def copy(self, **task_args: Any) -> Self:
         """Return a shallow copy with some attributes replaced, which are checked as in the constructor; tags add up.
 
+        Warns if the task has dependencies in the flow being built, which the copy has not.
         Raises AttributeError for a name that is not an attribute of the task.
         """
+        flow = building.get().flow
+        if flow is not None and self in flow.graph:
+            warn_of_copy(self, flow)
+        return self._copy(task_args)
+
+    def _copy(self, task_args: Mapping[str, Any]) -> Self:
+        if not hasattr(task_args, "items"):
+            raise DefinitionTypeError(f"`task_args` of {self!r} must be a dictionary, and is {task_args!r}.")
         new = self._clone()
         for key, value in task_args.items():
             if not hasattr(new, key):
@@ -248,7 +271,9 @@ class Task(OperatorsMixin):
             flow: the flow to add to; by default the one whose ``with`` block is open.
         """
         flow = self._find_flow(flow)
-        new = self.copy(**(task_args or {})) if task_args or self.slug or building.get().tags else self._clone()
+        if self in flow.graph:
+            warn_of_copy(self, flow)
+        new = self._copy(task_args or {}) if task_args or self.slug or building.get().tags else self._clone()
         return new._bind(args, kwargs, flow, mapped, upstream_tasks)
 
     def bind(
@@ -291,13 +316,18 @@ class Task(OperatorsMixin):
                     hint="Wrap it in `unmapped(...)` to give it whole to every child.",
                 )
         flow = self._find_flow(flow)
-        new = self.copy(**options)
+        if self in flow.graph:
+            warn_of_copy(self, flow)
+        new = self._copy(options)
         return new._bind(args, kwargs, flow, True, upstream_tasks)
 
     def _find_flow(self, flow: Flow | None) -> Flow:
-        flow = flow or building.get().flow
         if flow is None:
-            raise NoActiveFlowError(self.name)
+            flow = building.get().flow
+            if flow is None:
+                raise NoActiveFlowError(self.name)
+        elif not hasattr(flow, "graph"):
+            raise DefinitionTypeError(f"`flow` must be a Flow, and is {flow!r}.")
         return flow
 
     def _bind(
@@ -410,6 +440,10 @@ class FunctionTask(Task, Generic[P, R]):
         ) -> FunctionTask[..., list[R]]: ...
 
     def __init__(self, fn: Callable[P, R], name: str | None = None, **task_args: Any) -> None:
+        if isinstance(fn, Task):
+            raise DefinitionTypeError(
+                f"{fn!r} is a task already.", hint="Call it inside a flow; `task_args={...}` changes its options."
+            )
         if not callable(fn):
             raise DefinitionTypeError(f"A task is made from a function, and got {fn!r}.")
         name = name or getattr(fn, "__name__", type(self).__name__)
@@ -454,8 +488,33 @@ def defaults_from_attrs(*names: str) -> Callable[[Callable[..., R]], Callable[..
     return decorate
 
 
+def pause_task(message: str | None = None, duration: float | timedelta | None = None) -> None:
+    """Pause the task whose ``run`` calls this until somebody resumes it, or until ``duration`` has passed.
+
+    The whole task runs again then, and this returns at once. ``duration`` is a timedelta or seconds. Raises
+    `headrace.signals.PAUSE`.
+    """
+    if not context.get("resume"):
+        raise PAUSE(message or "Paused by the task itself.", start_time=None if duration is None else _moment(duration))
+
+
+def _moment(duration: float | timedelta) -> datetime:
+    """Return when ``duration`` will have passed, by the clock of the run that this is part of."""
+    import time  # noqa: PLC0415 - few tasks pause
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from headrace.retries import delay_seconds  # noqa: PLC0415
+
+    run = run_around(current_frame.get())
+    now = time.time() if run is None or run.engine is None else run.engine.clock.now()
+    return datetime.fromtimestamp(now + delay_seconds(duration, 1), UTC)
+
+
 def _signature_without_self(name: str, run: Any) -> RunSignature:
     # Looked up without an instance, so `self` is its first parameter, unless it is static.
     if isinstance(run, staticmethod):
         return RunSignature(name, run.__func__)
-    return RunSignature(name, functools.partial(getattr(run, "__func__", run), None))
+    function = getattr(run, "__func__", run)
+    if not callable(function):
+        raise DefinitionTypeError(f"{name} must be a function, and is {run!r}.")
+    return RunSignature(name, functools.partial(function, None))

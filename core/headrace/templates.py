@@ -6,17 +6,20 @@ A placeholder is looked up among the task's arguments first, then in `headrace.c
 from __future__ import annotations
 
 from collections import ChainMap
+from pathlib import PurePosixPath
 from string import Formatter
 from typing import TYPE_CHECKING, Any, cast
 
-from headrace.exceptions import ResultLocationError, TaskDefinitionError, nearest
+from headrace.exceptions import ResultLocationError, TaskDefinitionError, TaskRunError, describe, nearest
 from headrace.masking import mask
 from headrace.run_context import context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["check_template", "filled", "location_from", "placeholders"]
+    from headrace.exceptions import HeadraceError
+
+__all__ = ["check_template", "filled", "location_from", "placeholders", "run_name_from"]
 
 
 def filled(template: str, arguments: Mapping[str, Any]) -> str:
@@ -31,6 +34,14 @@ def location_from(what: str, template: str | Callable[..., str], arguments: Mapp
     location = _location_from(what, template, arguments)
     if mask(location) != location:
         raise ResultLocationError(f"{what} would write a secret into the name of a file.", hint="Leave it out.")
+    path = PurePosixPath(location)
+    if path.is_absolute() or ".." in path.parts:
+        made = isinstance(template, str) and location != template
+        said = f"{what} is {template!r}, which makes" if made else f"{what} is"
+        raise ResultLocationError(
+            f"{said} {location!r}, and that is not inside of its store.",
+            hint="Use a relative path without `..`; where the store is, `result=` or `results=` says.",
+        )
     return location
 
 
@@ -40,18 +51,31 @@ def _location_from(what: str, template: str | Callable[..., str], arguments: Map
         if not isinstance(location, str):
             raise ResultLocationError(f"{what} gave {location!r}; a location is a text.")
         return location
+    return _filled(what, template, arguments, context.keys(), ResultLocationError)
+
+
+def run_name_from(task: str, template: str, arguments: Mapping[str, Any]) -> str:
+    """Return the name of a run of ``task``; raise TaskRunError for a placeholder that nothing has."""
+    # What the context has is not listed: it has this very name.
+    return _filled(f"The `task_run_name` of task {task!r}", template, arguments, (), TaskRunError)
+
+
+def _filled(
+    what: str, template: str, arguments: Mapping[str, Any], known: Iterable[str], failure: type[HeadraceError]
+) -> str:
     try:
         return filled(template, arguments)
     except (KeyError, AttributeError, IndexError) as error:
-        known = {*arguments, *context.keys(), *(context.get("parameters") or {})}
-        name = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        raise ResultLocationError(
+        name = str(error.args[0]) if error.args else ""
+        if not isinstance(error, KeyError) or name not in placeholders(template):
+            raise failure(f"{what} is {template!r}, which cannot be filled in: {describe(error)}.") from error
+        raise failure(
             f"{what} is {template!r}, and nothing here has a value for {name!r}: no argument, nothing in the context, "
             "no parameter.",
-            hint=nearest(name, known),
+            hint=nearest(name, {*arguments, *known, *(context.get("parameters") or {})}),
         ) from error
     except (TypeError, ValueError) as error:
-        raise ResultLocationError(f"{what} is {template!r}, which cannot be filled in: {error}.") from error
+        raise failure(f"{what} is {template!r}, which cannot be filled in: {error}.") from error
 
 
 def _accepted(function: Callable[..., object], arguments: Mapping[str, Any]) -> dict[str, Any]:

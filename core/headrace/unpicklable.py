@@ -10,9 +10,9 @@ from headrace.pickling import dump
 from headrace.value_paths import attribute_step, item_step, shortened, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Unpicklable", "find_unpicklable"]
+__all__ = ["Unpicklable", "find_among", "find_unpicklable"]
 
 _DEEPEST: Final = 50
 _SECONDS: Final = 5.0
@@ -48,6 +48,15 @@ def find_unpicklable(value: object, name: str = "value") -> Unpicklable | None:
             break
         path, value = path + child.step, child.value
     return None if path == name or error is None else Unpicklable(shortened(path), type_name(type(value)), error)
+
+
+def find_among(parts: Mapping[str, object]) -> Unpicklable | None:
+    """Return what `find_unpicklable` finds in the first of the named ``parts`` that cannot be pickled, or that part."""
+    for name, value in parts.items():
+        error = _failure(value)
+        if error is not None:
+            return find_unpicklable(value, name) or Unpicklable(name, type_name(type(value)), error)
+    return None
 
 
 def _first_failing(children: Sequence[_Child], deadline: float) -> _Child | None:

@@ -1,8 +1,8 @@
-"""How messages name a place inside a value, ``rows["total"][3].connection``, and the type of what is there."""
+"""How messages name a place inside a value, ``rows["total"][3].connection``, the type of what is there, a function."""
 
 from __future__ import annotations
 
-__all__ = ["attribute_step", "item_step", "shortened", "type_name"]
+__all__ = ["attribute_step", "callable_name", "item_step", "shortened", "type_name"]
 
 _LONGEST_KEY = 40
 _LONGEST_PATH = 300
@@ -26,6 +26,15 @@ def attribute_step(name: str) -> str:
 def type_name(kind: type) -> str:
     """Return a class's name, with its module unless everybody knows it."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def callable_name(function: object) -> str:
+    """Return what its author calls a function; of what has no name, such as a partial, what it wraps or its class."""
+    name = getattr(function, "__name__", None)
+    if isinstance(name, str):
+        return name
+    wrapped = getattr(function, "func", None) or getattr(function, "function", None)
+    return type(function).__name__ if wrapped is None else callable_name(wrapped)
 
 
 def shortened(path: str) -> str:

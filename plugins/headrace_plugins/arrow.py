@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from headrace.abc import Serializer
 from headrace.plugins import SerializerSpec, hookimpl
@@ -23,7 +24,7 @@ _MARK: Final = b"headrace"
 class _TableSerializer(Serializer):
     """Writes a frame as an Arrow table that remembers which library it came from."""
 
-    name: str
+    name: ClassVar[str]
 
     def serialize(self, value: object) -> bytes:
         """Return ``value`` as a file.
@@ -67,6 +68,7 @@ class _TableSerializer(Serializer):
     def _read(self, source: Any) -> Any: ...
 
 
+@dataclass(frozen=True)
 class ArrowSerializer(_TableSerializer):
     """Writes Arrow files, also known as Feather: fastest, and keeps every Arrow type."""
 
@@ -81,6 +83,7 @@ class ArrowSerializer(_TableSerializer):
         return import_module("pyarrow.ipc").open_file(source).read_all()
 
 
+@dataclass(frozen=True)
 class ParquetSerializer(_TableSerializer):
     """Writes Parquet files: smaller, and read by everything that reads tables."""
 

@@ -6,7 +6,8 @@ After another serializer's name and a plus sign they compress what it made: ``pi
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from headrace.abc import Serializer
 from headrace.plugins import SerializerSpec, hookimpl
@@ -19,7 +20,7 @@ __all__ = ["Bz2Serializer", "GzipSerializer", "LzmaSerializer", "ZstdSerializer"
 class _Compressor(Serializer):
     """Compresses bytes; equal bytes always become equal bytes."""
 
-    name: str
+    name: ClassVar[str]
 
     def serialize(self, value: object) -> bytes:
         """Return ``value`` compressed; raise TypeError for anything but bytes."""
@@ -46,6 +47,7 @@ class _Compressor(Serializer):
     def _restored(self, data: bytes) -> bytes: ...
 
 
+@dataclass(frozen=True)
 class GzipSerializer(_Compressor):
     """Compresses with gzip: what every tool can read."""
 
@@ -62,6 +64,7 @@ class GzipSerializer(_Compressor):
         return decompress(data)
 
 
+@dataclass(frozen=True)
 class Bz2Serializer(_Compressor):
     """Compresses with bzip2."""
 
@@ -78,6 +81,7 @@ class Bz2Serializer(_Compressor):
         return decompress(data)
 
 
+@dataclass(frozen=True)
 class LzmaSerializer(_Compressor):
     """Compresses with LZMA, as .xz files are: smallest and slowest."""
 
@@ -94,6 +98,7 @@ class LzmaSerializer(_Compressor):
         return decompress(data)
 
 
+@dataclass(frozen=True)
 class ZstdSerializer(_Compressor):
     """Compresses with Zstandard: fast, and smaller than gzip. Python 3.14 has it; before, the extra ``zstd`` does."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,6 +27,7 @@ _HINTS: Final = {
 }
 
 
+@dataclass(frozen=True)
 class JsonSerializer(Serializer):
     """Writes None, numbers, texts, lists, and dictionaries with texts for keys, as UTF-8 encoded JSON.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,7 @@ from headrace_plugins._libraries import library
 __all__ = ["NumpySerializer"]
 
 
+@dataclass(frozen=True)
 class NumpySerializer(Serializer):
     """Writes NumPy arrays of numbers, times, texts or records of those."""
 

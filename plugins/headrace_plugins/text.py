@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from headrace.abc import Serializer
 from headrace.plugins import SerializerSpec, hookimpl
 from headrace.value_paths import type_name
@@ -9,6 +11,7 @@ from headrace.value_paths import type_name
 __all__ = ["BytesSerializer", "TextSerializer"]
 
 
+@dataclass(frozen=True)
 class TextSerializer(Serializer):
     """Writes texts as UTF-8."""
 
@@ -23,6 +26,7 @@ class TextSerializer(Serializer):
         return data.decode()
 
 
+@dataclass(frozen=True)
 class BytesSerializer(Serializer):
     """Writes bytes as they are."""
 

@@ -22,6 +22,7 @@ from headrace.caching import (
 from headrace.caching._entries import Entry
 from headrace.caching._facts import code_of, compared
 from headrace.caching._locks import KeyLock
+from headrace.caching._pruning import Limits, keep_within, prune
 from headrace.caching._store import CacheStore, open_cache
 from headrace.exceptions import DefinitionTypeError, ResultError, TaskDefinitionError, UnhashableArgumentError
 from headrace.hashing import digest_arguments
@@ -178,6 +179,16 @@ def files(folder) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize("validator", [*EVERYTHING, never_use])
+def test_there_is_one_of_each_validator_also_after_pickling(validator):
+    assert pickle.loads(pickle.dumps(validator)) is validator
+
+
+def test_a_partial_validator_that_was_told_names_is_pickled_with_them():
+    chosen = partial_inputs_only(validate_on=["b", "a"])
+    assert pickle.loads(pickle.dumps(chosen)) == chosen != partial_inputs_only
+
+
 class TestStore:
     @pytest.mark.parametrize("data", [b"", b"\nvalue\0", b"x" * 200_000])
     def test_an_entry_comes_back_with_its_value(self, store, data):
@@ -229,22 +240,117 @@ class TestStore:
         store.write(entry("damaged"), b"")
         (tmp_path / "cache" / "b" / "damaged.entry").write_bytes(b"no")
         (tmp_path / "cache" / "b" / "gone-1234.value").write_bytes(b"orphan")
-        assert [e.key for e in store.prune(10)] == ["old"]
+        assert [e.key for e, _ in prune(store, 10, Limits()).removed] == ["old"]
         assert [name.partition("-")[0] for name in files(tmp_path)] == ["new", "new.entry"]
 
     def test_pruning_leaves_alone_what_somebody_is_computing(self, store):
         store.write(entry("old", expires=5), b"")
         lock = store.lock("b", "old")
         assert lock.acquire()
-        assert store.prune(10) == []
+        assert prune(store, 10, Limits()).removed == []
         lock.release()
-        assert len(store.prune(10)) == 1
+        assert len(prune(store, 10, Limits()).removed) == 1
 
     def test_a_bucket_can_be_emptied(self, store):
         store.write(entry("1"), b"x" * 200_000)
         store.write(entry("1", bucket="other"), b"")
         assert store.clear("b") == 1
         assert [e.bucket for e in store.entries()] == ["other"]
+
+
+class TestLimits:
+    @pytest.fixture
+    def full(self, store):
+        """Four entries of a little more than 1000 bytes, one a second."""
+        for second in range(4):
+            store.write(entry(str(second), created=second), b"x" * 1000)
+        return store
+
+    def keys(self, store) -> list[str]:
+        return sorted(e.key for e in store.entries())
+
+    def test_what_is_too_old_goes(self, full):
+        pruned = prune(full, 12, Limits(max_age=10))
+        assert [(e.key, why) for e, why in pruned.removed] == [("0", "old"), ("1", "old"), ("2", "old")]
+        assert (self.keys(full), pruned.oldest) == (["3"], 3)
+
+    def test_the_oldest_go_to_make_room(self, full):
+        pruned = prune(full, 12, Limits(max_bytes=4000))
+        assert [(e.key, why) for e, why in pruned.removed] == [("0", "space"), ("1", "space")]
+        assert 2000 < pruned.bytes <= 3600
+
+    def test_what_fits_stays(self, full):
+        total = prune(full, 12, Limits()).bytes
+        assert 4000 < total < 6000
+        assert prune(full, 12, Limits(max_bytes=total, max_age=100)).removed == []
+
+    def test_values_that_lie_apart_count(self, store):
+        store.write(entry("0", created=0), b"x" * 100_000)
+        store.write(entry("1", created=1), b"x")
+        pruned = prune(store, 12, Limits(max_bytes=50_000))
+        assert [e.key for e, _ in pruned.removed] == ["0"]
+        assert store.locations(None, ".value") == []
+
+    def test_what_is_to_be_kept_stays_whatever_the_limits(self, full):
+        prune(full, 12, Limits(max_bytes=1, max_age=1), keep={"b/1.entry"})
+        assert self.keys(full) == ["1"]
+
+    def test_what_somebody_is_computing_stays(self, full):
+        lock = full.lock("b", "0")
+        assert lock.acquire()
+        prune(full, 12, Limits(max_age=1))
+        lock.release()
+        assert self.keys(full) == ["0"]
+
+    def test_an_account_saves_looking_through_the_entries(self, full):
+        limits = Limits(max_bytes=100_000)
+        keep_within(full, limits, 10, full.written.total, ())
+        (location,) = full.locations("b", "0.entry")
+        full.write_at(location, b"damaged, which a look through the entries would remove")
+        keep_within(full, limits, 20, 1000, ())
+        assert location in full.locations("b", ".entry")
+
+    def test_the_account_adds_up_until_there_is_too_much(self, full):
+        limits = Limits(max_bytes=10_000)
+        keep_within(full, limits, 10, full.written.total, ())
+        for second in range(4, 20):
+            before = full.written.total
+            full.write(entry(str(second), created=second), b"x" * 1000)
+            keep_within(full, limits, 20, full.written.total - before, ())
+        left = sum(full.bytes_of(e) for e in full.entries())
+        assert 6000 < left <= 10_000
+        assert "19" in self.keys(full)
+
+    def test_the_account_knows_when_something_becomes_too_old(self, full):
+        limits = Limits(max_age=10)
+        keep_within(full, limits, 5, full.written.total, ())
+        keep_within(full, limits, 9, 1, ())
+        assert len(self.keys(full)) == 4
+        keep_within(full, limits, 11, 1, ())
+        assert self.keys(full) == ["2", "3"]
+
+    @pytest.mark.parametrize("account", [b"", b"no", b"[1]", b"[null, 0, 0]"])
+    def test_a_damaged_account_is_made_anew(self, full, account):
+        full.write_at("usage.json", account)
+        keep_within(full, Limits(max_age=10), 12, 1, ())
+        assert self.keys(full) == ["3"]
+
+    def test_an_account_is_made_anew_after_a_day_or_if_nobody_knows_what_was_written(self, full):
+        for now, written in ((90_000.0, 1), (100.0, 0)):
+            full.write_at("usage.json", b"[0, 90000, 0]")
+            full.write(entry("expired", expires=5), b"")
+            keep_within(full, Limits(max_bytes=100_000), now, written, ())
+            assert "expired" not in self.keys(full)
+
+    def test_two_do_not_prune_at_once(self, full):
+        lock = full.lock_at("usage")
+        assert lock.acquire()
+        keep_within(full, Limits(max_age=1), 12, 1, ())
+        lock.release()
+        assert len(self.keys(full)) == 4
+
+    def test_a_store_can_be_pickled_and_begins_to_count_anew(self, full):
+        assert pickle.loads(pickle.dumps(full)).written.total == 0
 
 
 class TestLocks:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.coercion import describe_type, from_text
+from headrace.coercion import describe_type, from_data, from_text
 
 
 class Level(IntEnum):
@@ -148,6 +148,35 @@ def test_whatever_the_text_there_is_a_value_or_a_value_error(text, kind):
         from_text(text, kind)
     except ValueError:
         return
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "value"),
+    [
+        (5, int, 5),
+        (5, float, 5.0),
+        ("5", int, 5),
+        ("5", int | str, "5"),
+        ("5", Any, "5"),
+        (None, int | None, None),
+        (None, Any, None),
+        ([1, "a"], tuple, (1, "a")),
+        (["2026-01-31"], list[date], [date(2026, 1, 31)]),
+        ({"a": ["b"]}, dict[str, list[Path]], {"a": [Path("b")]}),
+        (date(2026, 1, 31), date, date(2026, 1, 31)),
+        ("r", Colour, Colour.RED),
+    ],
+)
+def test_data_of_a_file_become_a_value_of_the_type(given, kind, value):
+    found = from_data(given, kind)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(("given", "kind"), [(None, str), (None, int), (2.5, int), ([1], dict), (True, int), (5, list)])
+def test_data_that_do_not_fit_are_a_value_error(given, kind):
+    with pytest.raises(ValueError):
+        from_data(given, kind)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class TestDefaults:
                 "cancel_grace": 10.0,
             },
             "results": {"store": "", "location": "", "serializer": "pickle"},
-            "cache": {"url": ""},
+            "cache": {"url": "", "max_bytes": 0, "max_age": 0},
             "notify": {"urls": []},
             "secrets": {"providers": ["env"]},
             "plugins": {"allow": [], "disabled": [], "strict": False, "prefer": {}, "modules": []},

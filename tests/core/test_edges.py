@@ -9,6 +9,7 @@ import pytest
 
 from headrace import Flow, Task, flatten, mapped, task, unmapped
 from headrace.edges import Edge, EdgeAnnotation
+from headrace.exceptions import DefinitionTypeError
 
 UP, DOWN = Task(name="up"), Task(name="down")
 
@@ -32,8 +33,16 @@ class TestEdge:
 
     @pytest.mark.parametrize("key", ["", "a b", "1a", "class", "a.b", "x=1"])
     def test_a_key_that_is_no_argument_name_is_a_value_error(self, key):
-        with pytest.raises(ValueError, match="identifier"):
+        with pytest.raises(ValueError, match="cannot be an argument of task 'down'"):
             Edge(UP, DOWN, key=key)
+
+    def test_a_word_of_the_language_is_called_so(self):
+        with pytest.raises(ValueError, match=r"'class'.*'down'.*a word of the language"):
+            Edge(UP, DOWN, key="class")
+
+    def test_a_key_that_is_no_text_is_a_type_error(self):
+        with pytest.raises(DefinitionTypeError, match="'down' are named by texts, and got 5"):
+            Edge(UP, DOWN, key=5)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("key", ["größe", "名", "_"])
     def test_a_key_may_be_any_identifier(self, key):

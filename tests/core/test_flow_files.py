@@ -11,8 +11,9 @@ from textwrap import dedent
 
 import pytest
 
+from headrace import context
 from headrace.exceptions import FlowFileError, NoActiveFlowError
-from headrace.flow_files import MODULE_PREFIX, load_flow, load_flows, split_target
+from headrace.flow_files import MODULE_PREFIX, find_flow, import_flow, load_flow, load_flows, split_target
 
 Write = Callable[..., Path]
 ONE_FLOW = 'from headrace import Flow\nflow = Flow("daily")\n'
@@ -285,3 +286,119 @@ def test_a_file_with_a_colon_in_its_name_is_taken_as_it_is(write: Write) -> None
 def test_a_file_without_suffix_may_be_followed_by_a_flow(write: Write) -> None:
     write(ONE_FLOW, "weather")
     assert split_target("weather:daily:x") == ("weather", "daily:x")
+
+
+# Running while loading
+
+
+def test_a_file_that_runs_its_flow_is_told_and_runs_nothing(write: Write) -> None:
+    path = write(
+        """
+        from headrace import Flow, task
+
+        @task
+        def leave_a_trace():
+            open("trace", "w").close()
+
+        with Flow("daily") as flow:
+            leave_a_trace()
+        state = flow.run()
+        """
+    )
+    with pytest.warns(UserWarning, match="'daily' is not run while its file is loaded.*__main__"):
+        flow = load_flow(path)
+    assert not Path("trace").exists()
+    assert flow.run().is_successful()
+    assert Path("trace").exists()
+
+
+def test_a_file_can_ask_whether_it_is_being_loaded(write: Write) -> None:
+    path = write('from headrace import Flow, context\nflow = Flow(str(context.get("loading_flow")))\n')
+    assert load_flow(path).name == "True"
+    assert "loading_flow" not in context
+
+
+# Modules
+
+
+@pytest.fixture
+def modules(write: Write) -> Iterator[Write]:
+    """Return what writes modules into the current folder; they are forgotten again."""
+    before = set(sys.modules)
+    Path("acme_flows").mkdir()
+    write("", "acme_flows/__init__.py")
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def not_imported(module: str, name: str | None = None) -> FlowFileError:
+    with pytest.raises(FlowFileError) as caught:
+        import_flow(module, name)
+    return caught.value
+
+
+def test_a_module_is_imported_under_its_own_name_from_the_current_folder(modules: Write) -> None:
+    modules(
+        """
+        from headrace import Flow, task
+        from acme_flows.steps import step
+
+        with Flow(__name__) as flow:
+            step()
+        """,
+        "acme_flows/daily.py",
+    )
+    modules("from headrace import task\n\n@task\ndef step(): ...\n", "acme_flows/steps.py")
+    flow = import_flow("acme_flows.daily")
+    assert flow.name == "acme_flows.daily"
+    assert flow is sys.modules["acme_flows.daily"].flow
+    assert flow.run().is_successful()
+
+
+def test_a_package_is_a_module_too(modules: Write) -> None:
+    modules(ONE_FLOW, "acme_flows/__init__.py")
+    assert import_flow("acme_flows").name == "daily"
+
+
+def test_a_target_names_a_file_or_a_module_and_one_of_its_flows(modules: Write) -> None:
+    modules('from headrace import Flow\na = Flow("A")\nb = Flow("B b")\n', "acme_flows/two.py")
+    assert find_flow("acme_flows.two:b", module=True).name == "B b"
+    assert find_flow("acme_flows/two.py:B b").name == "B b"
+    assert not_imported("acme_flows.two").hint == "Say which: acme_flows.two:a"
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("acme_flow", "acme_flow"), ("acme_flows.no", "acme_flows.no"), ("no.such", "no")]
+)
+def test_a_module_that_is_not_there_is_named_with_where_it_was_looked_for(modules: Write, name, missing) -> None:
+    error = not_imported(name)
+    assert error.message == f"There is no module {missing!r}."
+    assert str(Path.cwd()) in str(error.hint)
+
+
+@pytest.mark.parametrize("name", ["flow.py", "acme_flows/daily", "", ".daily", "acme_flows."])
+def test_what_is_no_name_of_a_module_is_refused_before_anything_is_imported(modules: Write, name: str) -> None:
+    modules("raise SystemExit", "flow.py")
+    assert "is not the name of a module" in not_imported(name).message
+
+
+def test_a_library_that_a_module_needs_is_not_taken_for_the_module(modules: Write) -> None:
+    modules("import no_such_library\n", "acme_flows/needy.py")
+    error = not_imported("acme_flows.needy")
+    assert error.message.startswith("acme_flows.needy could not be loaded: ModuleNotFoundError")
+    assert error.hint == "Install 'no_such_library' into the environment that headrace runs in."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero\n  at acme_flows/bad.py:1: 1 / 0"),
+        ("x = (", "SyntaxError"),
+        ("raise SystemExit(3)", "ended the process while it was loaded: sys.exit(3)"),
+        ("x = 1", "acme_flows.bad defines no flow at module level"),
+    ],
+)
+def test_what_goes_wrong_in_a_module_is_said_as_for_a_file(modules: Write, text: str, said: str) -> None:
+    modules(text, "acme_flows/bad.py")
+    assert said in not_imported("acme_flows.bad").message

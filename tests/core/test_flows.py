@@ -75,12 +75,33 @@ class TestNew:
         with pytest.raises(CycleError):
             Flow("f", edges=[Edge(one, two), Edge(two, one)], validate=True)
 
+    def test_result_is_another_name_for_results(self):
+        flow = Flow("f", result="memory:")
+        assert flow.results == flow.result == "memory:"
+        flow.result = "file:kept"
+        assert flow.results == "file:kept"
+
     def test_the_logger_is_named_after_the_flow(self):
         assert Flow("daily").logger.name == "headrace.daily"
 
     def test_state_handlers_are_checked(self):
         with pytest.raises(TypeError, match="state_handlers"):
             Flow("f", state_handlers=lambda *_: None)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"tasks": Task()},
+            {"edges": Edge(Task(), Task())},
+            {"edges": [5]},
+            {"reference_tasks": Task()},
+            {"terminal_state_handler": 5},
+        ],
+    )
+    def test_what_is_of_the_wrong_type_is_named(self, wrong):
+        (name,) = wrong
+        with pytest.raises(DefinitionTypeError, match=f"`{name}` of"):
+            Flow("f", **wrong)
 
     def test_on_failure_joins_the_state_handlers(self):
         assert len(Flow("f", state_handlers=[lambda *_: None], on_failure=lambda *_: None).state_handlers) == 2
@@ -199,6 +220,14 @@ class TestAddEdge:
         with pytest.raises(DefinitionTypeError, match="no argument 'z'"):
             flow.add_edge(one, two, "z")
 
+    def test_a_refused_edge_adds_no_task(self):
+        flow, (one, two) = Flow("f"), letters("ab")
+        with pytest.raises(DefinitionTypeError):
+            flow.add_edge(one, two, "z")
+        with pytest.raises(FlowDefinitionError):
+            flow.add_edge(one, Parameter("n"))
+        assert not flow.tasks
+
     def test_a_key_bound_twice_is_a_value_error(self):
         flow, (one, two, three) = Flow("f"), letters("abc")
         flow.add_edge(one, three, "x")
@@ -274,10 +303,28 @@ class TestSetDependencies:
         flow.set_dependencies(one, keyword_tasks={"x": [1, 2], "y": unmapped([3])}, mapped=True)
         assert flow.run().result[one].result == [(1, [3]), (2, [3])]
 
+    @pytest.mark.parametrize("option", ["upstream_tasks", "downstream_tasks"])
+    @pytest.mark.parametrize("wrong", [Task(nout=2), "ab", 5])
+    def test_several_tasks_are_a_list(self, option, wrong):
+        with pytest.raises(DefinitionTypeError, match=rf"`{option}` of <Task: a> must be a list"):
+            Flow("f").set_dependencies(Two(name="a"), **{option: wrong})
+
     def test_a_wrong_keyword_is_a_type_error(self):
         flow, (one,) = Flow("f"), letters("a")
         with pytest.raises(TypeError, match="no argument 'z'"):
             flow.set_dependencies(one, keyword_tasks={"z": 5})
+
+    @pytest.mark.parametrize("value", [5, Task()])
+    @pytest.mark.parametrize("key", ["a b", "class", ""])
+    def test_a_keyword_that_is_no_argument_name_is_a_value_error(self, key, value):
+        takes_anything = task(lambda **rest: rest, name="any")
+        with pytest.raises(FlowDefinitionError, match="cannot be an argument of task 'any'"):
+            Flow("f").set_dependencies(takes_anything, keyword_tasks={key: value})
+
+    @pytest.mark.parametrize("value", [5, Task()])
+    def test_a_parameter_takes_no_keywords(self, value):
+        with pytest.raises(FlowDefinitionError, match=r"Parameter 'n' cannot have upstream tasks.*wait instead"):
+            Flow("f").set_dependencies(Parameter("n"), keyword_tasks={"x": value})
 
     def test_a_constant_cannot_hide_an_edge(self):
         flow, (one, two) = Flow("f"), letters("ab")
@@ -364,6 +411,10 @@ class TestGetTasks:
     )
     def test_filters_add_up(self, filters, found):
         assert self.flow.get_tasks(**filters) == found
+
+    def test_a_bare_text_is_not_taken_for_a_tag_per_letter(self):
+        with pytest.raises(DefinitionTypeError, match="`tags`"):
+            self.flow.get_tasks(tags="xy")
 
 
 class TestReferenceTasks:
@@ -657,9 +708,11 @@ class TestStateHandlers:
             result = echo(1)
         assert flow.run().result[result].result == 1
 
-    def test_a_terminal_state_handler_that_returns_no_state_is_a_type_error(self):
-        with pytest.raises(TypeError, match="no state"):
-            Flow("f", terminal_state_handler=lambda *_: True).run()  # type: ignore[arg-type]
+    @pytest.mark.parametrize("wrong", [True, Queued(), Pending()])
+    def test_a_terminal_state_handler_that_returns_nothing_to_end_or_wait_in_fails_the_run(self, wrong):
+        state = Flow("f", terminal_state_handler=lambda *_: wrong).run()
+        assert type(state) is Failed
+        assert repr(wrong) in str(state.message)
 
     @pytest.mark.parametrize("wrong", [True, "Failed", Queued(), Pending()])
     def test_a_handler_that_returns_nothing_to_end_or_wait_in_fails_the_run(self, wrong):

@@ -9,6 +9,8 @@ import pytest
 
 from headrace import Flow, Parameter, Task, operator_tasks, task
 from headrace.operator_tasks import GetAttr, GetItem
+from headrace.results import LocalResult, Result
+from headrace_plugins.file import FileStore
 
 
 @task
@@ -141,6 +143,24 @@ class TestGetItem:
         with Flow("f"):
             made = echo({"a": 1}, task_args={"checkpoint": checkpoint})["a"]
         assert made.checkpoint is checkpoint
+
+    @pytest.mark.parametrize("result", [None, "file:results", FileStore("file:results")])
+    def test_it_inherits_where_results_are_kept(self, result):
+        with Flow("f"):
+            assert echo({"a": 1}, task_args={"result": result})["a"].result is result
+
+    def test_it_does_not_inherit_the_location_nor_the_form_of_the_whole(self):
+        whole = Result(store="memory:", location="whole.json", serializer="json")
+        with Flow("f"):
+            assert echo({"a": 1}, task_args={"result": whole})["a"].result == "memory:"
+
+    def test_an_item_is_kept_beside_the_whole(self, tmp_path):
+        with Flow("f") as flow:
+            pair = task(lambda: (1, 2), nout=2, result=LocalResult(tmp_path, location="pair"), name="pair")()
+            one, two = pair
+        states = flow.run().result
+        assert (tmp_path / "pair").exists()
+        assert len({states[each].location for each in (pair, one, two)}) == 3
 
     def test_a_missing_key_fails(self):
         assert isinstance(run(lambda: echo({})["a"]), KeyError)

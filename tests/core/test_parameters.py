@@ -110,6 +110,10 @@ class TestInAFlow:
             else:
                 _ = before | parameter
 
+    def test_it_has_no_arguments_to_be_mapped_over(self):
+        with Flow("f"), pytest.raises(TypeError, match=r"'n' takes no arguments.*some_task\.map"):
+            Parameter("n").map([1])
+
     def test_a_copy_needs_a_new_name(self):
         with pytest.raises(TypeError):
             Parameter("n").copy()  # type: ignore[call-arg]

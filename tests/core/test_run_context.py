@@ -10,6 +10,7 @@ import cloudpickle
 import pytest
 
 from headrace import Flow, Task, config, context, tags, task
+from headrace.exceptions import DefinitionTypeError
 from headrace.run_context import Context
 
 
@@ -206,6 +207,11 @@ class TestTags:
             before.bind(flow=flow)
         assert before.tags == {"t"}
         assert Task().tags == set()
+
+    @pytest.mark.parametrize("wrong", [5, ["a", "b"], None, {"a"}])
+    def test_they_are_texts(self, wrong):
+        with pytest.raises(DefinitionTypeError, match=r"`tags\(\.\.\.\)` takes texts"), tags("a", wrong):
+            pass
 
     def test_nested_blocks_add_up(self):
         with tags("a"), tags("b", "c"):

@@ -64,3 +64,31 @@ def test_a_day_that_was_given_shifts_no_other() -> None:
     today, tomorrow = flow.run(context={"today": "1999-12-31"}).result[dates].result
     assert today == "1999-12-31"
     assert tomorrow > "2026"
+
+
+@task
+def days() -> tuple[str, str]:
+    return context.today, context.tomorrow
+
+
+def test_a_date_around_the_run_counts() -> None:
+    with Flow("f") as flow:
+        found = days()
+    with context(date="2021-01-01"):
+        assert flow.run().result[found].result == ("2021-01-01", "2021-01-02")
+    with context(today="1999-12-31"):
+        assert flow.run(context={"date": "2021-01-01"}).result[found].result == ("1999-12-31", "2021-01-02")
+
+
+def test_a_run_inside_a_run_has_its_date_unless_it_was_given_one() -> None:
+    with Flow("inner") as inner:
+        found = days()
+
+    @task
+    def nested(**options: Any) -> Any:
+        return inner.run(**options).result[found].result[0]
+
+    with Flow("outer") as outer:
+        same, other = nested(), nested(context={"date": "2000-01-01"})
+    states = outer.run(context={"date": "2021-01-01", "today": "1999-12-31"}).result
+    assert (states[same].result, states[other].result) == ("2021-01-01", "2000-01-01")

@@ -5,11 +5,13 @@ import traceback
 
 import pytest
 
-from headrace import Flow, config, context, task
+from headrace import Engine, Flow, config, context, task
 from headrace.abc import SecretProvider
 from headrace.exceptions import DefinitionTypeError, PluginNotFoundError, SecretError, SecretNotFoundError
 from headrace.hashing import digest
 from headrace.masking import MASK, mask
+from headrace.plugins import SecretProviderSpec, hookimpl
+from headrace.run_context import RunFrame
 from headrace.secrets import Secret
 
 
@@ -26,6 +28,27 @@ class Vault(SecretProvider):
         if isinstance(value, Exception):
             raise value
         return value
+
+
+class ShelfProvider(SecretProvider):
+    def __init__(self, shelf: str = "lower") -> None:
+        self.shelf = shelf
+
+    def find(self, name: str) -> object:
+        return f"{name} of the {self.shelf} shelf"
+
+
+class VaultPlugin:
+    """Offers a provider, and is not installed."""
+
+    @hookimpl
+    def headrace_secret_providers(self):
+        return [SecretProviderSpec(name="vault", factory=f"{__name__}:ShelfProvider", summary="")]
+
+
+@task
+def look_up():
+    return Secret("TOKEN").get()
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +201,69 @@ class TestErrors:
         with context(secrets={"OTHER": "hunter-of-two"}), pytest.raises(SecretNotFoundError) as caught:
             Secret("MISSING", providers={}).get()
         assert "hunter" not in "".join(traceback.format_exception(caught.value))
+
+
+class TestInARun:
+    """A plugin given to an engine, which is not installed, offers a provider."""
+
+    @pytest.fixture
+    def engine(self):
+        settings = {**config.current().to_dict(), "secrets": {"providers": ["vault"], "vault": {"shelf": "upper"}}}
+        return Engine(plugins=[VaultPlugin()], config=settings)
+
+    @pytest.mark.parametrize("executor", ["local", "threads"])
+    def test_the_plugins_and_the_configuration_of_the_engine_that_drives_the_run_count(self, engine, executor):
+        with Flow("f") as flow:
+            found = look_up()
+        state = flow.run(engine=engine, executor=executor)
+        assert state.result[found].result == "TOKEN of the upper shelf"
+
+    def test_coroutines_ask_the_same_engine(self, engine):
+        @task
+        async def look_up_later():
+            return Secret("TOKEN").get()
+
+        with Flow("f") as flow:
+            found = look_up_later()
+        assert flow.run(engine=engine).result[found].result == "TOKEN of the upper shelf"
+
+    def test_state_handlers_ask_the_same_engine(self, engine):
+        told = []
+        with Flow("f", state_handlers=[lambda flow, old, new: told.append(Secret("TOKEN").exists())]) as flow:
+            look_up()
+        flow.run(engine=engine)
+        assert told == [True, True]
+
+    def test_a_flow_inside_asks_the_engine_around_it(self, engine):
+        with Flow("inner") as inner:
+            look_up()
+        with Flow("outer") as outer:
+            found = inner()
+        assert outer.run(engine=engine).result[found].result == "TOKEN of the upper shelf"
+
+    def test_a_flow_inside_with_an_engine_of_its_own_asks_that(self, engine):
+        with Flow("inner") as inner:
+            look_up()
+        own = {**config.current().to_dict(), "secrets": {"providers": []}}
+
+        @task
+        def run_it():
+            return inner.run(engine=Engine(config=own)).is_failed()
+
+        with Flow("outer") as outer:
+            failed = run_it()
+        assert outer.run(engine=engine).result[failed].result is True
+
+    def test_secrets_that_were_configured_for_the_run_reach_its_threads(self):
+        with Flow("f") as flow:
+            found = look_up()
+        with config.set_temporary_config({"context.secrets.TOKEN": "for this run"}):
+            assert flow.run(executor="threads").result[found].result == "for this run"
+
+    def test_what_travels_to_another_process_leaves_the_engine_behind(self, engine):
+        frame = RunFrame({"flow_name": "f"}, None, 5.0, engine)
+        again = pickle.loads(pickle.dumps(frame))
+        assert (again.engine, again.values, again.began) == (None, {"flow_name": "f"}, 5.0)
 
 
 def test_a_task_looks_a_secret_up_where_it_runs():

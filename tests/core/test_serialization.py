@@ -11,12 +11,28 @@ from typing import Any, Literal, Optional
 import pytest
 
 import headrace
-from headrace import DateTimeParameter, Flow, Parameter, Task, case, flatten, resource_manager, task, triggers, unmapped
+from headrace import (
+    DateTimeParameter,
+    Flow,
+    Parameter,
+    Task,
+    caching,
+    case,
+    flatten,
+    resource_manager,
+    task,
+    triggers,
+    unmapped,
+)
 from headrace.exceptions import MissingTaskError, SerializationError
+from headrace.results import LocalResult, Result
 from headrace.retries import exponential_backoff
 from headrace.schedules import IntervalSchedule
 from headrace.serialization import PlaceholderTask
+from headrace.serializers import PickleSerializer
+from headrace_plugins.compression import GzipSerializer
 from headrace_plugins.local import LocalExecutor
+from headrace_plugins.memory import MemoryStore
 
 
 def log_failure(tracked, state):
@@ -402,3 +418,83 @@ class TestFlowOptions:
         with pytest.raises(TypeError, match=r"missing: A value of type headrace_plugins\.local\.LocalExecutor"):
             new.run()
         assert new.run(executor="local").is_successful()
+
+
+def where_it_goes(**names):
+    return f"{names['x']}.json"
+
+
+def is_fresh(state, inputs, parameters):
+    return True
+
+
+@task(cache_for=60, cache_validator=caching.partial_inputs_only(validate_on=["x"]), cache_key="twice")
+def cached(x, y=0):
+    return x + y
+
+
+@task(target="{x}.json", result="file:kept", serializer="json", checkpoint=True)
+def stored(x):
+    return x
+
+
+@task
+def plain(x):
+    return x
+
+
+class TestStorageOptions:
+    def test_they_are_among_the_options_of_a_task(self):
+        record = stored.serialize()
+        options = record["options"]
+        assert (options["result"], options["target"], options["serializer"]) == ("file:kept", "{x}.json", "json")
+        assert options["checkpoint"] is True
+        assert cached.serialize()["options"]["cache_key"] == "twice"
+        assert "storage" not in record["attributes"]
+
+    def test_those_that_were_not_given_are_not_written(self):
+        options = plain.serialize()["options"]
+        assert not {"result", "target", "serializer", "cache_for", "cache_validator", "cache_key"} & options.keys()
+        with Flow("f") as flow:
+            plain(1, task_args={"slug": "it"})
+        assert only(again(flow), "it").storage is None
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"result": "memory:", "serializer": "pickle+gzip"},
+            {"result": Result(location="{task_name}/{x}", serializer="json", store="memory:")},
+            {"result": LocalResult(dir="kept", location=where_it_goes)},
+            {"target": where_it_goes, "checkpoint": False},
+            {"serializer": PickleSerializer()},
+            {"serializer": GzipSerializer()},
+            {"cache_for": timedelta(days=1)},
+            {"cache_for": 1.5, "cache_validator": caching.duration_only},
+            {"cache_for": 1.5, "cache_validator": caching.never_use},
+            {"cache_for": 1.5, "cache_validator": caching.partial_parameters_only(validate_on=["a", "b"])},
+            {"cache_for": 1.5, "cache_validator": is_fresh, "cache_key": "k"},
+        ],
+    )
+    def test_they_come_back_as_they_were(self, options):
+        with Flow("f") as flow:
+            plain(1, task_args={"slug": "it", **options})
+        before, after = only(flow, "it"), only(again(flow), "it")
+        assert not isinstance(after, PlaceholderTask)
+        assert (after.storage, after.checkpoint) == (before.storage, before.checkpoint)
+        assert after.storage is None or before.storage is None or after.storage.is_cached is before.storage.is_cached
+
+    def test_a_flow_made_anew_finds_what_the_first_one_kept(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with Flow("f") as flow:
+            found, kept = cached(1), stored(2)
+        flow.run()
+        new = again(flow)
+        states = new.run().result
+        assert all(states[only(new, flow.slugs[each])].is_cached() for each in (found, kept))
+
+    def test_a_store_that_cannot_be_written_makes_a_placeholder_that_says_so(self):
+        with Flow("f") as flow:
+            plain(1, task_args={"result": MemoryStore(), "slug": "it"})
+        after = only(again(flow), "it")
+        assert isinstance(after, PlaceholderTask)
+        assert after.missing.startswith("its result is missing: A value of type headrace_plugins.memory.MemoryStore")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,16 @@ class TestReading:
         with pytest.raises(TaskDefinitionError) as caught:
             RunSignature("five", 5)  # type: ignore[arg-type]
         assert isinstance(caught.value.__cause__, TypeError)
+
+    @pytest.mark.parametrize("function", [print, len, "".join, str.upper, numpy.add])
+    def test_what_is_not_written_in_python_is_to_be_wrapped(self, function):
+        with pytest.raises((TaskDefinitionError, DefinitionTypeError), match="Wrap it in a Python function"):
+            RunSignature("Task", function)
+
+    @pytest.mark.parametrize("source", ["*items", "x, /"])
+    def test_what_is_written_in_python_is_to_be_changed(self, source):
+        with pytest.raises((TaskDefinitionError, DefinitionTypeError), match=r"take a list|Remove the `/`"):
+            signature(source)
 
     def test_known_are_the_named_arguments(self):
         assert signature("a, b=1, *, c, **rest").known == {"a", "b", "c"}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from headrace import states
+from headrace.references import ReleasedValue
 from headrace.states import (
     Cached,
     Cancelled,
@@ -26,7 +27,6 @@ from headrace.states import (
     Paused,
     Pending,
     Queued,
-    ReleasedValue,
     Resume,
     Retrying,
     Running,
@@ -170,18 +170,19 @@ class TestEveryClass:
 
 
 class TestFields:
-    def test_scheduled_is_for_now_by_default(self):
+    @pytest.mark.parametrize("cls", [Scheduled, Resume, Retrying, Queued])
+    def test_scheduled_is_for_now_by_default(self, cls):
         before = datetime.now(UTC)
-        start_time = Scheduled().start_time
+        start_time = cls().start_time
         assert start_time is not None
         assert before <= start_time <= datetime.now(UTC)
 
-    @pytest.mark.parametrize("cls", [Scheduled, Paused, Resume, Retrying])
+    @pytest.mark.parametrize("cls", [Scheduled, Paused, Resume, Retrying, Queued])
     def test_a_start_time_is_kept(self, cls):
         assert cls(start_time=MOMENT).start_time == MOMENT
         assert cls("why", None, MOMENT).start_time == MOMENT
 
-    @pytest.mark.parametrize("cls", [Scheduled, Paused, Resume, Retrying])
+    @pytest.mark.parametrize("cls", [Scheduled, Paused, Resume, Retrying, Queued])
     @pytest.mark.parametrize("wrong", [5, "2026-01-31", MOMENT.date()])
     def test_a_start_time_is_a_datetime(self, cls, wrong):
         with pytest.raises(TypeError, match="start_time"):
@@ -253,6 +254,9 @@ class TestEquality:
             (Cached(), Cached(cached_parameters={"x": 1})),
             (Cached(), Cached(cached_result_expiration=MOMENT)),
             (Mapped(map_states=[Success()]), Mapped(map_states=[Failed()])),
+            (Mapped(n_map_states=1), Mapped(n_map_states=2)),
+            (Queued(start_time=MOMENT), Queued(start_time=MOMENT.replace(year=2027))),
+            (Success(cached_inputs={"x": 1}), Success(cached_inputs={"x": 2})),
             (Failed(), TimedOut()),
         ],
     )

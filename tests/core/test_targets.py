@@ -177,8 +177,17 @@ class TestTemplates:
     def test_a_location_that_leaves_the_store_fails_the_task_and_is_named(self, x, folder):
         state = self.located("{x}", x)
         assert isinstance(state.result, ResultLocationError)
-        assert x in str(state.result)
+        assert state.result.message == (
+            f"The target of task 'report' is '{{x}}', which makes {x!r}, and that is not inside of its store."
+        )
+        assert "relative path" in str(state.result.hint)
         assert list(folder.iterdir()) == []
+
+    @pytest.mark.parametrize(("target", "said"), [("{x.no}", "AttributeError"), ("{x[9]}", "IndexError")])
+    def test_a_value_without_the_part_that_is_asked_for_is_not_called_missing(self, target, said):
+        state = self.located(target, "abc")
+        assert isinstance(state.result, ResultLocationError)
+        assert f"is {target!r}, which cannot be filled in: {said}" in str(state.result)
 
     @pytest.mark.parametrize("target", [lambda: None, lambda: 5])
     def test_a_function_that_gives_no_text_fails_the_task(self, target):

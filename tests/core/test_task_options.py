@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from headrace import Task, config, task
+from headrace.exceptions import TaskDefinitionError
 from headrace.retries import exponential_backoff
 from headrace.states import Failed, Success
 from headrace.triggers import all_failed, all_successful
@@ -129,6 +130,25 @@ class TestTimeout:
     def test_a_configured_zero_means_none(self, none):
         with config.set_temporary_config({"tasks.defaults.timeout": none}):
             assert Task().timeout is None
+
+
+class TestNames:
+    @pytest.mark.parametrize("option", ["name", "slug", "task_run_name"])
+    def test_what_is_no_text_is_a_type_error(self, option):
+        wrong: dict[str, Any] = {option: 5}
+        with pytest.raises(TypeError, match=f"`{option}` of task"):
+            Task(**wrong)
+        with pytest.raises(TypeError, match=f"`{option}` of task"):
+            Task().copy(**wrong)
+
+    @pytest.mark.parametrize("template", ["{", "{}", "{0}", ""])
+    def test_a_name_that_could_never_be_filled_in_is_a_value_error(self, template):
+        with pytest.raises(TaskDefinitionError, match="`task_run_name` of task 'load'"):
+            Task(name="load", task_run_name=template)
+
+    @pytest.mark.parametrize("name", ["plain", "{day}", "{day:%Y}-{x[0].y}", len])
+    def test_a_run_name_is_a_template_or_callable(self, name):
+        assert Task(task_run_name=name).task_run_name is name
 
 
 class TestTrigger:

@@ -226,6 +226,18 @@ class TestCall:
         assert order == ["first", "second"]
         assert {edge.key for edge in flow.edges_to(two)} == {None}
 
+    @pytest.mark.parametrize("wrong", [Task(nout=2), "ab", 5])
+    def test_upstream_tasks_are_a_list(self, wrong):
+        with Flow("f") as flow:
+            with pytest.raises(DefinitionTypeError, match="`upstream_tasks` of <Task: echo> must be a list"):
+                echo(1, upstream_tasks=wrong)
+            assert not flow.tasks
+
+    @pytest.mark.parametrize("wrong", ["f", 5, Flow])
+    def test_a_flow_that_is_none_is_a_type_error(self, wrong):
+        with pytest.raises(DefinitionTypeError, match="`flow` must be a Flow"):
+            echo(1, flow=wrong)
+
     def test_mapped_runs_once_for_each_element(self):
         with Flow("f") as flow:
             result = echo([1, 2], mapped=True)
@@ -242,6 +254,10 @@ class TestCall:
         with Flow("f") as flow:
             result = gather(a=1, b=echo(2))
         assert value_of(flow, result) == {"a": 1, "b": 2}
+
+    def test_task_args_are_a_dictionary(self):
+        with Flow("f"), pytest.raises(DefinitionTypeError, match="`task_args` of <Task: echo>"):
+            echo(1, task_args="name")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1, 2, 3), {}), ((1,), {"x": 1}), ((1,), {"z": 1})])
     def test_arguments_that_do_not_fit_are_a_type_error(self, args, kwargs):
@@ -551,6 +567,10 @@ class TestFunctionTask:
         with pytest.raises(TypeError, match="function"):
             task(5)  # type: ignore[call-overload]
 
+    def test_a_task_is_not_made_into_a_task_again(self):
+        with pytest.raises(TypeError, match="<Task: add> is a task already"):
+            task(add)
+
     def test_an_unknown_option_is_a_type_error(self):
         with pytest.raises(TypeError):
             task(colour="red")(lambda: 1)
@@ -680,6 +700,12 @@ class TestSubclass:
             result = Mixed()(y=2)
         assert value_of(flow, result) == 2
 
+    def test_a_run_that_is_no_function_is_a_type_error(self):
+        with pytest.raises(TypeError, match=r"Bad\.run must be a function, and is 5"):
+
+            class Bad(Task):
+                run = 5  # type: ignore[assignment]
+
     def test_a_run_without_self_is_refused(self):
         with pytest.raises(ValueError, match="signature"):
 
@@ -721,6 +747,11 @@ class TestConfiguredDefaults:
         with config.set_temporary_config({"tasks.defaults.max_retries": 2, "tasks.defaults.retry_delay": 5}):
             new = Task()
         assert (new.max_retries, new.retry_delay) == (2, timedelta(seconds=5))
+
+    @pytest.mark.parametrize("none", [0, False])
+    def test_configured_retries_may_be_none(self, none):
+        with config.set_temporary_config({"tasks.defaults.max_retries": none}):
+            assert Task().max_retries == 0
 
     def test_the_configured_delay_is_for_tasks_that_retry(self):
         with config.set_temporary_config({"tasks.defaults.retry_delay": 5}):
@@ -791,6 +822,17 @@ def test_a_call_at_run_time_is_outside_any_flow():
     found = flow.run().result[result].result
     assert isinstance(found, NoActiveFlowError)
     assert building.get().flow is None
+
+
+def test_a_call_at_run_time_is_outside_the_flow_whose_block_is_open():
+    with Flow("inner") as inner:
+        result = task(lambda: add(1), name="nested")()
+    with Flow("outer") as outer, tags("t"):
+        found = inner.run().result[result].result
+        after = add(1)
+    assert isinstance(found, NoActiveFlowError)
+    assert list(outer.tasks) == [after]
+    assert after.tags == {"t"}
 
 
 def test_the_signature_of_a_task_is_that_of_run_and_what_a_call_adds():

@@ -321,6 +321,10 @@ class TestWhereConstantsLive:
         assert list(flow.tasks) == [result]
         assert flow.constants[result] == {"x": 5}
 
+    def test_a_task_without_constants_has_an_empty_dictionary(self):
+        flow = Flow("f")
+        assert flow.constants[flow.add_task(Task())] == {}
+
     def test_a_mapped_constant_is_a_task_named_after_it(self):
         with Flow("f") as flow:
             echo.map([1, 2])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +37,19 @@ def pages() -> list[Path]:
     return [page for page in found if "_build" not in page.parts and examples(page.read_text(encoding="utf-8"))]
 
 
+@pytest.fixture
+def undisturbed() -> Iterator[None]:
+    """Take back what an example does to the environment and to headrace's loggers."""
+    environ, logger = dict(os.environ), logging.getLogger("headrace")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    os.environ.clear()
+    os.environ.update(environ)
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_examples_of_the_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

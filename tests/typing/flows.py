@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, KeysView
 from typing import Any, assert_type
 
-from headrace import Engine, Flow, Parameter, Task, case, ifelse, merge, resource_manager, switch, task
+from headrace import (
+    DateTimeParameter,
+    Engine,
+    Flow,
+    Parameter,
+    Task,
+    apply_map,
+    case,
+    ifelse,
+    merge,
+    resource_manager,
+    switch,
+    task,
+)
 from headrace.edges import Edge
 from headrace.signals import FAIL, SKIP, Signal
-from headrace.states import Failed, State
+from headrace.states import Failed, Resume, State
+from headrace.subflows import FlowTask
+from headrace.tasks import FunctionTask
 
 
 @task
@@ -27,6 +42,16 @@ def a_flow_is_built_in_a_block_and_run() -> None:
     assert_type(state.duration, float | None)
     outcome: State = state.result[result]
     del outcome
+
+
+def a_run_takes_parameters_and_options_and_nothing_else_by_position() -> None:
+    flow, one = Flow("typed"), Task()
+    assert_type(flow.run(), State)
+    first = flow.run({"n": 1}, run_on_schedule=False, keep_results="all", on_pause=list)
+    assert_type(flow.run(state=first, task_states={one: Resume()}, context={"colour": "red"}), State)
+    flow.run([1])  # type: ignore[arg-type]
+    flow.run({}, "threads")  # type: ignore[call-arg]
+    flow.run(executor=5)  # type: ignore[arg-type]
 
 
 def a_flow_takes_a_name_and_options_by_keyword() -> None:
@@ -85,6 +110,27 @@ def a_parameter_is_a_task_of_a_flow() -> None:
     Parameter()  # type: ignore[call-arg]
     a_task: Task = number
     del a_task
+
+
+def a_moment_is_a_parameter() -> None:
+    start: Parameter = DateTimeParameter("start", default="now", required=False, tags=["a"])
+    assert_type(DateTimeParameter("start").copy("end"), DateTimeParameter)
+    DateTimeParameter("start", type=int)  # type: ignore[call-arg]
+    del start
+
+
+def a_flow_is_a_task_of_another() -> None:
+    with Flow("typed"):
+        assert_type(Flow("inner")(n=add(1)), FlowTask)
+
+
+def apply_map_returns_what_the_function_returns() -> None:
+    def both(x: Task) -> tuple[Task, str]:
+        return add(x), "b"
+
+    with Flow("typed") as flow:
+        assert_type(apply_map(both, [1, 2], flow=flow), tuple[Task, str])
+        assert_type(apply_map(add, [1, 2]), FunctionTask[..., int])
 
 
 def branches_take_and_give_tasks() -> None:

@@ -33,6 +33,16 @@ def greet(name: str, *, loud: bool = False) -> str:
 def nothing() -> None: ...
 
 
+@task(timeout=2)
+async def fetch(url: str, *, tries: int = 1) -> bytes:
+    return url.encode() * tries
+
+
+@task
+def divide(number: int, by: int) -> tuple[int, int]:
+    return number // by, number % by
+
+
 class Scale(Task):
     """A task with an argument of its own."""
 
@@ -65,6 +75,20 @@ def the_function_of_a_task_keeps_its_types() -> None:
     greet.run("Ada", quiet=True)  # type: ignore[call-arg]
 
 
+async def a_coroutine_stays_one_outside_of_a_flow() -> None:
+    assert_type(await fetch.run("a"), bytes)
+    await fetch.run(5)  # type: ignore[arg-type]
+    await fetch.run("a", 2)  # type: ignore[call-arg]
+
+
+def a_coroutine_is_a_task_like_any_other() -> None:
+    a_task: Task = fetch
+    with Flow("typed"):
+        several: Task = fetch.map(["a", "b"], tries=unmapped(2))
+        one: Task = fetch(double(1), task_args={"name": "other"})
+    del a_task, several, one
+
+
 def a_lambda_a_class_and_a_method_can_be_decorated() -> None:
     assert_type(task(str.upper).run("a"), str)
     assert_type(task(Scale(2).run).run(3), int)
@@ -82,6 +106,29 @@ def a_call_in_a_flow_stands_for_the_task() -> None:
         assert_type(double.bind(1).run(1), int)
         assert_type(double.copy(name="other").run(1), int)
         assert_type(Scale(2)(1), Scale)
+
+
+def a_map_takes_options_of_its_own() -> None:
+    with Flow("typed"):
+        one = double.map([1, 2], strict=False, max_in_flight=2, upstream_tasks=[Task()], task_args={"name": "other"})
+        assert_type(one, FunctionTask[..., list[int]])
+        assert_type(Scale(2).map([1], factor=unmapped(3)), Scale)
+
+
+def several_outputs_can_be_unpacked() -> None:
+    with Flow("typed"):
+        quotient, remainder = divide(17, 5)
+        assert_type(quotient, Task)
+        first, *rest = divide.copy(nout=3)(17, 5)
+        assert_type(rest, list[Task])
+        assert_type(first.set_upstream(remainder), Task)
+    assert_type(divide.run(17, by=5), tuple[int, int])
+
+
+def annotations_are_values_of_their_own() -> None:
+    assert_type(mapped([1]), mapped)
+    assert_type(flatten(unmapped(double)), flatten)
+    assert_type(unmapped(5).annotations, dict[str, bool])
 
 
 def arguments_may_be_tasks_annotations_and_collections() -> None:
@@ -137,6 +184,14 @@ def complain(tracked: Task, state: State) -> None:
 def subclasses_choose_the_arguments_of_run() -> None:
     run: Callable[..., int] = Scale(2).run
     del run
+
+
+def subclasses_keep_their_class_and_their_constructor() -> None:
+    assert_type(Scale(2).copy(factor=3), Scale)
+    assert_type(Scale(2).bind(1).factor, int)
+    assert_type(Scale(2).pipe(mapped), Any)
+    Scale("2")  # type: ignore[arg-type]
+    Scale()  # type: ignore[call-arg]
 
 
 def tags_and_context_are_blocks() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -29,15 +30,21 @@ class CacheStore:
     """The cache. Used from any thread; everything it writes appears whole or not at all.
 
     ``locks`` is the folder for the locks, and ``own_folder`` the folder in the project that is made for it, if any.
+    ``written`` counts the bytes that were written in this process.
     """
 
     def __init__(self, store: ResultStore, locks: Path, own_folder: Path | None = None) -> None:
+        self.written = Tally()
         self._store = store
         self._locks = locks
         self._own_folder = own_folder
 
     def lock(self, bucket: str, key: str) -> KeyLock:
         """Return the lock of one key."""
+        return self.lock_at(f"{safe_name(bucket)}-{key}")
+
+    def lock_at(self, name: str) -> KeyLock:
+        """Return a lock by its own name."""
         if self._own_folder is not None:
             try:
                 make_private(self._own_folder)
@@ -46,13 +53,14 @@ class CacheStore:
                     f"The folder {self._own_folder} for the cache cannot be made: {error.strerror or error}.",
                     hint="Check the permissions, or set `url` under [cache] in the configuration.",
                 ) from error
-        return KeyLock(self._locks / f"{safe_name(bucket)}-{key}.lock")
+        return KeyLock(self._locks / f"{name}.lock")
 
     def read(self, bucket: str, key: str) -> Entry | None:
         """Return an entry, or None if there is none; raise ResultError if it is damaged."""
-        return self._read(entry_location(bucket, key))
+        return self.read_at(entry_location(bucket, key))
 
-    def _read(self, location: str) -> Entry | None:
+    def read_at(self, location: str) -> Entry | None:
+        """Return the entry at a location, as `read` does."""
         try:
             return Entry.decode(self._store.read(location), location)
         except ResultNotFoundError:
@@ -73,18 +81,25 @@ class CacheStore:
             value_at = f"{safe_name(entry.bucket)}/{entry.key}-{os.urandom(4).hex()}.value"
             self._store.write(value_at, seal(data))
             entry = replace(entry, value_at=value_at, size=len(data))
+        encoded = entry.encode()
         try:
-            self._store.write(entry.location, entry.encode())
+            self._store.write(entry.location, encoded)
         except BaseException:
             if entry.value_at is not None:
                 self._store.delete(entry.value_at)
             raise
         if before is not None and before.value_at is not None:
             self._store.delete(before.value_at)
+        self.written.add(len(encoded) + _apart(entry))
+
+    @staticmethod
+    def bytes_of(entry: Entry) -> int:
+        """Return how much room an entry takes with its value."""
+        return len(entry.encode()) + _apart(entry)
 
     def _known(self, entry: Entry) -> Entry | None:
         try:
-            return self._read(entry.location)
+            return self.read_at(entry.location)
         except ResultError:  # a damaged one is replaced, which is why we are here
             return None
 
@@ -96,8 +111,8 @@ class CacheStore:
 
     def clear(self, bucket: str) -> int:
         """Forget everything in ``bucket``; return how many entries there were."""
-        entries = self._locations(bucket, ".entry")
-        for location in (*entries, *self._locations(bucket, ".value")):
+        entries = self.locations(bucket, ".entry")
+        for location in (*entries, *self.locations(bucket, ".value")):
             self._store.delete(location)
         return len(entries)
 
@@ -106,9 +121,9 @@ class CacheStore:
     ) -> Iterator[Entry]:
         """Yield what is stored, the newest first; ``damaged`` is told of what cannot be read."""
         found: list[Entry] = []
-        for location in self._locations(bucket, ".entry"):
+        for location in self.locations(bucket, ".entry"):
             try:
-                entry = self._read(location)
+                entry = self.read_at(location)
             except ResultError as error:
                 if damaged is not None:
                     damaged(location, error)
@@ -118,60 +133,44 @@ class CacheStore:
         found.sort(key=lambda entry: (-entry.created, entry.bucket, entry.key))
         yield from found
 
-    def _locations(self, bucket: str | None, suffix: str) -> list[str]:
+    def locations(self, bucket: str | None, suffix: str) -> list[str]:
+        """Return where there is something in a bucket, or in all, with a name that ends in ``suffix``."""
         folder = "" if bucket is None else safe_name(bucket)
         return [location for location in self._store.locations(folder) if location.endswith(suffix)]
 
-    def prune(self, now: float) -> list[Entry]:
-        """Remove what has expired, what is damaged, and values that no entry has; return the expired entries.
+    def bytes_at(self, location: str) -> bytes:
+        """Return what is at a location; raise ResultNotFoundError."""
+        return self._store.read(location)
 
-        What somebody is computing just now is left alone.
-        """
-        damaged: list[str] = []
-        expired = [
-            entry
-            for entry in self.entries(damaged=lambda location, _: damaged.append(location))
-            if entry.is_expired(now)
-        ]
-        removed = [entry for entry in expired if self._locked(entry.bucket, entry.key, self._remove_if_same, entry)]
-        for location in damaged:
-            self._store.delete(location)
-        self._remove_orphans()
-        return removed
+    def write_at(self, location: str, data: bytes) -> None:
+        """Store something that is no entry."""
+        self._store.write(location, data)
 
-    def _locked(self, bucket: str, key: str, call: Callable[..., bool], *arguments: object) -> bool:
-        lock = self.lock(bucket, key)
-        if not lock.acquire():
-            return False
-        try:
-            return call(*arguments)
-        finally:
-            lock.release()
+    def delete(self, location: str) -> None:
+        """Remove whatever is at a location."""
+        self._store.delete(location)
 
-    def _remove_if_same(self, entry: Entry) -> bool:
-        if self._known(entry) != entry:
-            return False
-        self.remove(entry)
-        return True
 
-    def _remove_orphans(self) -> None:
-        for location in self._locations(None, ".value"):
-            folder, _, name = location.rpartition("/")
-            key = name.partition("-")[0]
-            lock = KeyLock(self._locks / f"{folder}-{key}.lock")
-            if lock.acquire():
-                try:
-                    self._remove_orphan(location, f"{folder}/{key}.entry")
-                finally:
-                    lock.release()
+class Tally:
+    """A sum that any thread may add to; it begins anew in another process."""
 
-    def _remove_orphan(self, location: str, entry_at: str) -> None:
-        try:
-            entry = self._read(entry_at)
-        except ResultError:
-            entry = None
-        if entry is None or entry.value_at != location:
-            self._store.delete(location)
+    __slots__ = ("_lock", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._lock = Lock()
+
+    def add(self, number: int) -> None:
+        """Add ``number``."""
+        with self._lock:
+            self.total += number
+
+    def __reduce__(self) -> tuple[type[Tally], tuple[()]]:
+        return Tally, ()
+
+
+def _apart(entry: Entry) -> int:
+    return entry.size if entry.value_at is not None else 0
 
 
 def open_cache(config: Mapping[str, Any], make_store: Callable[[str], ResultStore]) -> CacheStore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 from headrace.exceptions import DefinitionTypeError
@@ -45,6 +45,9 @@ class Validator:
     mapped task apart although the same is compared for all of them.
     """
 
+    # Where pickles and documents find it.
+    __module__ = "headrace.caching"
+
     name: str
     inputs: Names = ()
     parameters: Names = ()
@@ -72,10 +75,19 @@ class Validator:
     def __repr__(self) -> str:
         return self.name
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # Those of this module by name: of each there is one.
+        known: object = globals().get(self.name)
+        if known is self:
+            return self.name
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
 
 @dataclass(frozen=True, slots=True)
 class PartialValidator(Validator):
     """Compares only what ``validate_on`` names: ``partial_inputs_only(validate_on=["day"])`` is a validator."""
+
+    __module__ = "headrace.caching"
 
     kind: Literal["inputs", "parameters"] = "inputs"
 
@@ -106,6 +118,8 @@ class PartialValidator(Validator):
 
 @dataclass(frozen=True, slots=True)
 class _Never(Validator):
+    __module__ = "headrace.caching"
+
     def __call__(self, state: State, inputs: Values, parameters: Values) -> bool:
         del state, inputs, parameters
         return False

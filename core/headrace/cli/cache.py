@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cache"]
 
+_REASONS: Final = {"expired": "expired", "old": "too old", "space": "to make room"}
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -65,7 +67,7 @@ def list_entries(bucket: str | None, as_json: bool) -> None:
 @_json_option
 @traceback_option
 def why(target: str, task: str | None, parameters: Mapping[str, str], index: int | None, as_json: bool) -> None:
-    r"""Explain, field by field, why a task finds its result in the cache, or does not. Nothing is run.
+    """Explain, field by field, why a task finds its result in the cache, or does not. Nothing is run.
 
     With a file and the name of a task, what the task would look for is compared with what is stored; what comes from
     other tasks is not known before they run. With a bucket alone, the newest entry is compared with the one before it
@@ -74,18 +76,18 @@ def why(target: str, task: str | None, parameters: Mapping[str, str], index: int
     \b
     headrace cache why report.py load -p day=2026-01-31
     headrace cache why load
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     from headrace.caching._explain import explain, explain_bucket, question_about  # noqa: PLC0415 - see `root`
 
     found, now = _open(), time.time()
     if task is None:
         explanation = explain_bucket(target, list(found.entries(target, damaged=_report_damage)), now)
     else:
-        from headrace.cli.session import parsed_parameters  # noqa: PLC0415 - brings the engine
-        from headrace.flow_files import load_flow, split_target  # noqa: PLC0415
+        from headrace.flow_files import find_flow  # noqa: PLC0415 - brings everything that flows are written with
+        from headrace.parameter_values import parameters_from_texts  # noqa: PLC0415
 
-        flow = load_flow(*split_target(target))
-        question = question_about(flow, task, parsed_parameters(flow, parameters), index)
+        flow = find_flow(target)
+        question = question_about(flow, task, parameters_from_texts(flow, parameters), index)
         explanation = explain(question, list(found.entries(question.bucket, damaged=_report_damage)), now)
     if as_json:
         _print_json(_explained(explanation, now))
@@ -109,17 +111,25 @@ def remove(buckets: Sequence[str]) -> None:
         click.echo(f"Removed {count} from {bucket!r}.")
 
 
-@cache.command(short_help="Remove what has expired.")
+@cache.command(short_help="Remove what has expired, or is more than the limits allow.")
 @_json_option
 @traceback_option
 def prune(as_json: bool) -> None:
-    """Remove what has expired, what is damaged, and what a crash left behind."""
+    """Remove what has expired, what is damaged, what a crash left behind, and what the limits do not allow.
+
+    The limits are `max_bytes` and `max_age`, in seconds, under [cache] of the configuration. The oldest goes first.
+    """
+    from headrace.caching._pruning import Limits, prune  # noqa: PLC0415 - see `root`
+    from headrace.config import current  # noqa: PLC0415
+
     now = time.time()
-    removed = _open().prune(now)
+    removed = prune(_open(), now, Limits.of(current()["cache"])).removed
     if as_json:
-        _print_json([_record(entry, now) for entry in removed])
-    else:
-        click.echo(f"Removed {len(removed)} expired, {_bytes(sum(entry.size for entry in removed))}.")
+        _print_json([{**_record(entry, now), "why": why} for entry, why in removed])
+        return
+    counts: Counter[str] = Counter(why for _, why in removed)
+    told = ", ".join(f"{counts[why]} {words}" for why, words in _REASONS.items() if counts[why] or why == "expired")
+    click.echo(f"Removed {told}; {_bytes(sum(entry.size for entry, _ in removed))}.")
 
 
 def _open() -> CacheStore:

@@ -17,7 +17,7 @@ _SHELLS = ["bash", "zsh", "fish"]
 @traceback_option
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print the script that makes a shell complete commands, options, executors and parameters of headrace.
+    """Print the script that makes a shell complete commands, options, executors and parameters of headrace.
 
     \b
     bash: headrace completion bash > ~/.local/share/bash-completion/completions/headrace
@@ -25,7 +25,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     fish: headrace completion fish > ~/.config/fish/completions/headrace.fish
 
     Completing runs no flow file and imports no plugin.
-    """
+    """  # noqa: D301 - click looks for the backspace itself
     shell_class = get_completion_class(shell)
     assert shell_class is not None, shell
     click.echo(shell_class(ctx.find_root().command, {}, "headrace", "_HEADRACE_COMPLETE").source())

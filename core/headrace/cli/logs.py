@@ -27,7 +27,7 @@ _COLORS: Final = {
 }
 
 
-def configure_logging(level: str | None, *, tracebacks: bool, compact: bool, colors: bool) -> None:
+def configure_logging(level: str | int | None, *, tracebacks: bool, compact: bool, colors: bool) -> None:
     """Make headrace's log lines seen as ``[logging]`` of the configuration says, at ``level`` if one is given.
 
     ``compact`` shortens lines that nobody configured otherwise. A flow file that configures logging itself keeps its

@@ -28,6 +28,10 @@ _COMMANDS: Final = {
     "cache": ("headrace.cli.cache:cache", "List, explain and remove cached results."),
     "plugins": ("headrace.cli.plugins:plugins", "List, describe and check the installed plugins."),
     "config": ("headrace.cli.configuration:config", "Show the configuration and where it comes from."),
+    "diagnostics": (
+        "headrace.cli.diagnosis:diagnostics",
+        "Print what a report of a problem should have with it.",
+    ),
     "completion": ("headrace.cli.completion:completion", "Print the completion script of a shell."),
 }
 

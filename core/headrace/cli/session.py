@@ -14,11 +14,13 @@ from headrace.cli.failures import show_failure
 from headrace.cli.interrupts import second_interrupt_ends_process
 from headrace.cli.logs import configure_logging
 from headrace.cli.outcome import Outcome
+from headrace.coercion import from_text
 from headrace.engine import Engine
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.runs import RunOptions
-from headrace.exceptions import HeadraceError, PluginOptionError, UnknownParameterError
-from headrace.flow_files import load_flow, split_target
+from headrace.exceptions import HeadraceError, PluginOptionError
+from headrace.flow_files import find_flow
+from headrace.parameter_values import parameters_from_file, parameters_from_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from headrace.cli.progress import Progress
     from headrace.flows import Flow
 
-__all__ = ["Request", "parsed_parameters", "perform"]
+__all__ = ["Request", "perform"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,14 +41,18 @@ class Request:
     """What the command line asks for; texts are as they were typed."""
 
     target: str
+    module: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
+    parameter_file: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
     executor: str | None = None
     executor_options: Mapping[str, str] = field(default_factory=dict)
     schedule: bool = False
     run_name: str | None = None
     notify: Sequence[str] = ()
     results: str | None = None
-    log_level: str | None = None
+    log_level: str | int | None = None
+    quiet: bool = False
     as_json: bool = False
     no_plugins: bool = False
     tracebacks: bool = False
@@ -76,13 +82,11 @@ def perform(request: Request) -> int:
     config.current()
     with ExitStack() as stack:
         output = _own_stdout(stack) if request.as_json else sys.stdout
-        file, name = split_target(request.target)
-        flow = load_flow(file, name)
-        return _run(flow, request, output)
+        return _run(find_flow(request.target, module=request.module), request, output)
 
 
 def _run(flow: Flow, request: Request, output: TextIO) -> int:
-    parameters = parsed_parameters(flow, request.parameters)
+    parameters = _parameters(flow, request)
     console = None if request.as_json else _console(output)
     live = console is not None and console.is_terminal
     configure_logging(
@@ -91,7 +95,7 @@ def _run(flow: Flow, request: Request, output: TextIO) -> int:
         compact=live and sys.stderr.isatty(),
         colors=console is not None and not console.no_color,
     )
-    report = _report(flow, output, console)
+    report = _report(flow, output, None if request.quiet else console)
     with _engine(flow, request, report.progress) as engine:
         try:
             outcome = _watched_run(flow, parameters, request, engine, report)
@@ -100,12 +104,20 @@ def _run(flow: Flow, request: Request, output: TextIO) -> int:
                 raise
             show_failure(error, tracebacks=request.tracebacks)
             return 1
-    _tell(outcome, output, console)
+    if outcome.exit_code or request.as_json or not request.quiet:
+        _tell(outcome, output, console)
     return outcome.exit_code
+
+
+def _parameters(flow: Flow, request: Request) -> dict[str, Any]:
+    """Return the values of the parameter file under those of the command line."""
+    found = {} if request.parameter_file is None else parameters_from_file(flow, request.parameter_file)
+    return {**found, **parameters_from_texts(flow, request.parameters)}
 
 
 def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engine: Engine, report: _Report) -> Outcome:
     options = RunOptions(
+        context={name: from_text(text, Any) for name, text in request.context.items()},
         run_name=request.run_name,
         results=request.results,
         notify=request.notify,
@@ -136,15 +148,6 @@ def _engine(flow: Flow, request: Request, progress: Progress) -> Engine:
         )
     with config.set_temporary_config({"engine.executors": {chosen: dict(request.executor_options)}}):
         return Engine(plugins=[progress], no_plugins=request.no_plugins)
-
-
-def parsed_parameters(flow: Flow, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Return typed texts as values of the flow's parameters; raise UnknownParameterError or ParameterTypeError."""
-    known = {parameter.name: parameter for parameter in flow.parameters()}
-    for name in texts:
-        if name not in known:
-            raise UnknownParameterError(flow.name, name, known)
-    return {name: known[name].parse(text) for name, text in texts.items()}
 
 
 # Showing

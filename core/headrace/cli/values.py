@@ -12,8 +12,9 @@ from click.shell_completion import CompletionItem, split_arg_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
-__all__ = ["complete_files", "complete_parameters", "complete_plugins", "paired"]
+__all__ = ["complete_files", "complete_parameters", "complete_plugins", "module_option", "paired"]
 
 
 def paired(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -28,6 +29,13 @@ def paired(ctx: click.Context, param: click.Parameter, values: Sequence[str]) ->
             raise click.BadParameter(f"{name!r} is given twice. For a list, write {name}='[1, 2]'.", ctx, param)
         found[name] = text
     return found
+
+
+def module_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``-m``, which turns FILE into the name of a module."""
+    return click.option("-m", "--module", is_flag=True, help="FILE is the name of a module, as in `python -m`.")(
+        command
+    )
 
 
 # Suggestions never run anybody's code: names of plugins come from metadata, those of parameters from the source.

@@ -6,7 +6,7 @@ from __future__ import annotations
 def defaults() -> dict[str, object]:
     """Return the packaged defaults, new at each call.
 
-    ``tasks.defaults.timeout`` has none: absent, 0 and false all mean no timeout.
+    ``tasks.defaults.timeout`` has none: absent, 0 and false all mean no timeout. 0 is no limit for the cache either.
     """
     return {
         "debug": False,
@@ -27,7 +27,7 @@ def defaults() -> dict[str, object]:
             "cancel_grace": 10.0,
         },
         "results": {"store": "", "location": "", "serializer": "pickle"},
-        "cache": {"url": ""},
+        "cache": {"url": "", "max_bytes": 0, "max_age": 0},
         "notify": {"urls": ()},
         "secrets": {"providers": ("env",)},
         "plugins": {"allow": (), "disabled": (), "strict": False, "prefer": {}, "modules": ()},

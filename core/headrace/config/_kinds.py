@@ -64,6 +64,8 @@ _KINDS: Final = {
     ("results", "location"): TEXT,
     ("results", "serializer"): TEXT,
     ("cache", "url"): TEXT,
+    ("cache", "max_bytes"): COUNT,
+    ("cache", "max_age"): SECONDS,
     ("notify", "urls"): TEXTS,
     ("secrets", "providers"): TEXTS,
     ("plugins", "allow"): TEXTS,

@@ -48,6 +48,9 @@ class Engine:
 
         self.config = config if config is not None else configuration.current()
         self.clock = clock or SystemClock()
+        plugins = tuple(plugins)
+        # Nothing but what any engine here and now would have.
+        self.is_plain = config is None and not plugins
         section = self.config["plugins"]
         policy = PluginPolicy.from_config(section, os.environ, no_plugins=no_plugins, strict=strict)
         self.registry: Registry = Registry(policy=policy, plugins=[*plugins, *section["modules"]])

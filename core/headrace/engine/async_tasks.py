@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.engine.remembering import LONGEST_PAUSE, SHORTEST_PAUSE, RememberingWork, kept
+from headrace.engine.timeouts import timeout_error
 from headrace.engine.worker import Outcome, state_of
-from headrace.exceptions import TaskTimeoutError
 from headrace.run_context import current_frame
 from headrace.states import Cancelled, State, Success
 
@@ -115,5 +115,5 @@ async def _in_time(work: Work) -> Any:
             return await work.task.run(**work.arguments)
     except TimeoutError as error:
         if timeout is not None and limit.expired():
-            raise TaskTimeoutError(f"Task {work.name!r} took longer than its timeout of {timeout:g} s.") from error
+            raise timeout_error(work.name, timeout) from error
         raise

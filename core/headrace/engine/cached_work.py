@@ -11,8 +11,10 @@ from headrace.caching._validators import Validator, current_time
 from headrace.engine.remembering import Memory, Recollection
 from headrace.exceptions import ResultError, ResultNotFoundError, describe
 from headrace.locations import located
+from headrace.references import ReleasedValue
 from headrace.run_context import context
-from headrace.states import Cached, ReleasedValue
+from headrace.serializers import serialized
+from headrace.states import Cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +67,7 @@ class CacheMemory(Memory):
         except Exception as error:  # classes are renamed, and a serializer may raise anything
             raise ResultError(f"The cached value at {entry.location!r} cannot be read: {describe(error)}.") from error
 
-    def load_again(self, key: str) -> object:
+    def reload(self, key: str) -> object:
         """Return the value of the entry with ``key``, which nobody held on to; raise ResultNotFoundError."""
         entry = self.store.read(self.bucket, key)
         if entry is None:
@@ -151,7 +153,7 @@ class _CacheRecollection(Recollection):
             cached_parameters=self._cached_parameters(entry),
             cached_result_expiration=_moment(entry.expires),
         )
-        state.location = located(entry.location, partial(memory.load_again, entry.key))
+        state.location = located(entry.location, memory, entry.key)
         return state
 
     @staticmethod
@@ -169,7 +171,8 @@ class _CacheRecollection(Recollection):
     def keep(self, state: State) -> State:
         memory, work = self._memory, self._work
         now = memory.clock.now()
-        data = memory.serializer.serialize(state.result)
+        hint = "Return something else, choose another `serializer`, or leave out `cache_for`."
+        data = serialized(memory.serializer, state.result, f"The result of task {work.name!r}", hint)
         entry = Entry(
             bucket=memory.bucket,
             task=work.task.name,
@@ -184,7 +187,7 @@ class _CacheRecollection(Recollection):
         )
         memory.store.write(entry, data)
         if state.location is None:
-            state.location = located(entry.location, partial(memory.load_again, entry.key))
+            state.location = located(entry.location, memory, entry.key)
         return state
 
     def close(self) -> None:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from headrace.abc import Capability
 from headrace.engine.interrupts import Interrupts
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.retrying import retry_state
 from headrace.engine.worker import Outcome, Work
-from headrace.exceptions import TriggerFailedError, describe
+from headrace.exceptions import TransferError, TriggerFailedError, describe
+from headrace.references import ResultReference
+from headrace.run_context import context
+from headrace.signals import FAIL
 from headrace.states import Cancelled, Cancelling, Failed, Retrying, Running, State
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ __all__ = ["Driver"]
 # How many coroutines are begun before others have ended.
 _MOST_ON_LOOP: Final = 1000
 _NOTHING: Final[Mapping[int, Callable[[Work], Work]]] = {}
+# Seconds that an executor gets to report what it has killed.
+_TIME_TO_DIE: Final = 5.0
 
 
 class Driver:
@@ -76,6 +82,9 @@ class Driver:
         self._next_key = 0
         self._interrupts = Interrupts(self._inbox, driving=Driver._loop.__code__, hand_on=frame.request_cancel)
         self._give_up_at: float | None = None
+        self._killed = False
+        # What to raise in the end, since somebody asked to see the first failure.
+        self.error: BaseException | None = None
         self._stack = ExitStack()
         # Coroutines of tasks share one event loop, which is started when the first one is due.
         self._event_loop: LoopThread | None = None
@@ -93,6 +102,8 @@ class Driver:
             self._executor.start(context, self._stack)
             self._stack.enter_context(self._interrupts)
             self._loop()
+            if Capability.KEEPS_RESULTS in self._executor.capabilities:
+                self._values.bring_home(self._scheduler.states())
 
     def _listen_to_enclosing_run(self) -> None:
         """Stop when the run stops whose task this run is part of."""
@@ -102,9 +113,9 @@ class Driver:
             self._stack.callback(enclosing.inner.discard, self._interrupts.request)
 
     def _loop(self) -> None:
-        capacity = self._executor.capacity
         in_flight, inbox, scheduler = self._in_flight, self._inbox, self._scheduler
         while True:
+            capacity = self._executor.capacity
             while len(in_flight) - self._waiting_on_loop < capacity and self._waiting_on_loop < _MOST_ON_LOOP:
                 decision = scheduler.next()
                 if decision is None:
@@ -141,7 +152,7 @@ class Driver:
         now = clock.now()
         self._scheduler.wake(now)
         if outcome is None and self._give_up_at is not None and now >= self._give_up_at:
-            self._abandon()
+            self._lose_patience(now)
         return outcome
 
     def _handle(self, outcome: Outcome | None) -> None:
@@ -163,6 +174,7 @@ class Driver:
         # Who refuses to run because of others has nothing to add to what they reported.
         if state._failed and not brought and not isinstance(state._result, TriggerFailedError):
             self._transitions.report_failure(run, state)
+            self._stop_if_asked(state)
         self._settle(run, state)
 
     def _execute(self, run: TaskRun) -> None:
@@ -171,6 +183,7 @@ class Driver:
             if not running.is_running():
                 if running._failed:
                     self._transitions.report_failure(run, running)
+                    self._stop_if_asked(running)
                 self._settle(run, running)
                 return
             run.state = running
@@ -199,6 +212,8 @@ class Driver:
         self._in_flight[key] = run
         try:
             self._submit(work)
+        except TransferError as error:
+            self._inbox.put(Outcome(key, Failed(describe(error), error)))
         except Exception as error:  # noqa: BLE001 - an executor is a plugin: if it refuses a task, that task has failed
             self._inbox.put(work.failed(error))
 
@@ -207,6 +222,7 @@ class Driver:
         if not work.task.is_async:
             self._executor.submit(work, self._inbox.put)
             return
+        work.arguments = {name: _fetched(value) for name, value in work.arguments.items()}
         if self._event_loop is None:
             from headrace.engine.async_tasks import LoopThread  # noqa: PLC0415 - asyncio is slow to import
 
@@ -229,6 +245,8 @@ class Driver:
         if state.is_looped():
             state.loop_count = 1 if run.loop is None else run.loop.loop_count + 1  # type: ignore[attr-defined]
             run.loop = state  # type: ignore[assignment]
+            # Each iteration has all its attempts.
+            run.attempt = 1
             return state
         if state.is_retrying():
             return self._count_attempt(run, state)
@@ -236,7 +254,11 @@ class Driver:
             if isinstance(state._result, KeyboardInterrupt):
                 self._interrupts.raised_by_a_task()
                 self._cancel()
+            elif state.is_paused():
+                # For a run that goes on from this state.
+                state.context["task_run_count"] = run.attempt
             return state
+        self._stop_if_asked(state)
         retrying = None if self._give_up_at is not None else retry_state(run, state, self._clock.now())
         if retrying is None:
             self._transitions.report_failure(run, state)
@@ -247,6 +269,13 @@ class Driver:
         if self._transitions.concern(run):
             return self._count_attempt(run, self._transitions.enter(run, retrying))
         return self._count_attempt(run, retrying)
+
+    def _stop_if_asked(self, failed: State) -> None:
+        """Cancel the run at its first failure if ``context.raise_on_exception`` says so."""
+        if self._give_up_at is None and context.get("raise_on_exception"):
+            error = failed._result
+            self.error = error if isinstance(error, BaseException) else FAIL(failed.message)
+            self._cancel()
 
     @staticmethod
     def _count_attempt(run: TaskRun, state: State) -> State:
@@ -275,16 +304,35 @@ class Driver:
         self._scheduler.cancel(Cancelled("The run was cancelled before this task began."))
         for work in self._executor.withdraw():
             self._inbox.put(work.cancelled())
+        if Capability.CANCEL in self._executor.capabilities:
+            self._executor.cancel(force=False)
         if self._event_loop is not None:
             self._event_loop.cancel()
         for run in self._in_flight.values():
             if self._transitions.concern(run):
                 run.state = self._transitions.enter(run, Cancelling("Asked to stop."))
 
+    def _lose_patience(self, now: float) -> None:
+        """Let what still runs be killed, where that can be done; what outlives that is left alone."""
+        if Capability.CANCEL in self._executor.capabilities and not self._killed:
+            self._killed = True
+            self._executor.cancel(force=True)
+            self._give_up_at = now + _TIME_TO_DIE
+        else:
+            self._abandon()
+
     def _abandon(self) -> None:
         """Stop waiting for what still runs."""
         for run in list(self._in_flight.values()):
             self._enter(run, Cancelled("Was still running when the run gave up waiting for it."))
         self._in_flight.clear()
+        self._killed = False
         # What cleans up begins only now, and gets as much time.
         self._give_up_at = self._clock.now() + self._cancel_grace
+
+
+def _fetched(value: Any) -> Any:
+    """Return an argument as a task in this process gets it: what an executor kept elsewhere is fetched."""
+    if isinstance(value, list):
+        return [_fetched(item) for item in value]
+    return value.load() if isinstance(value, ResultReference) else value

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.exceptions import MappingError, TriggerFailedError, describe
+from headrace.masking import mask
 from headrace.run_context import ValuesFrame, current_frame
 from headrace.signals import Signal
 from headrace.states import Failed, Running, Skipped, State, Success, TriggerFailed
+from headrace.value_paths import callable_name, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,22 +43,32 @@ def _refusal(run: TaskRun) -> TriggerFailedError:
     return TriggerFailedError(f"The trigger of task {run.node.task.name!r} did not accept its upstream states.")
 
 
+def _called(run: TaskRun) -> str:
+    return f"trigger {callable_name(run.node.task.trigger)!r} of task {run.name!r}"
+
+
 def _pull_trigger(run: TaskRun, runs: Sequence[TaskRun]) -> State | None:
     """Ask the task's own trigger, which is a user's code and may do anything."""
     trigger = run.node.task.trigger
     token = current_frame.set(ValuesFrame({"resume": run.resumed}, current_frame.get()))
     try:
-        if trigger(run.upstream_states(runs)):
+        answer: object = trigger(run.upstream_states(runs))
+        if answer:
             return None
     except Signal as signal:
         if signal.state.is_failed() and signal.state._result is None:
             signal.state._result = _refusal(run)
         return signal.state
     except Exception as error:  # noqa: BLE001 - whatever a trigger raises fails its task, not the run
-        return TriggerFailed(f"The trigger raised {describe(error)}", error)
+        return TriggerFailed(mask(f"The {_called(run)} raised {describe(error)}"), error)
     finally:
         current_frame.reset(token)
-    return TriggerFailed(f"Trigger failed: {getattr(trigger, '__name__', trigger)} said no.", _refusal(run))
+    found = "False" if answer is False else f"{_falsy(answer)}, and a trigger returns True or False"
+    return TriggerFailed(f"Trigger failed: the {_called(run)} returned {found}.", _refusal(run))
+
+
+def _falsy(answer: object) -> str:
+    return "None" if answer is None else f"a {type_name(type(answer))} that counts as False"
 
 
 def judge_mapped(run: MappedRun, runs: Sequence[TaskRun]) -> State:
@@ -68,6 +80,8 @@ def judge_mapped(run: MappedRun, runs: Sequence[TaskRun]) -> State:
         return Skipped(_SKIPPED)
     try:
         length = run.collect(runs)
+    except Signal as signal:
+        return signal.state
     except MappingError as error:
         return Failed(str(error), error)
     except Exception as error:  # noqa: BLE001 - iterating over what an upstream task returned is user code

@@ -77,7 +77,7 @@ class Node:
 
 
 class Plan:
-    """Immutable; shared by all runs of the flow until the flow changes."""
+    """Immutable; shared by all runs of the flow until the flow or one of its tasks changes."""
 
     __slots__ = ("index", "nodes", "nodes_with_storage", "parameters", "reference", "tasks")
 
@@ -89,6 +89,17 @@ class Plan:
         self.tasks = tasks
         self.parameters = [node.task for node in nodes if isinstance(node.task, Parameter)]
         self.nodes_with_storage = [node for node in nodes if node.task.storage is not None]
+
+    def is_current(self) -> bool:
+        """Tell whether what the plan knows of each task is still so, since anybody may set an attribute of one."""
+        stored = []
+        for node in self.nodes:
+            task = node.task
+            if (task.trigger is all_successful) is not node.default_trigger:
+                return False
+            if task.storage is not None:
+                stored.append(node)
+        return stored == self.nodes_with_storage
 
 
 def make_plan(flow: Flow) -> Plan:

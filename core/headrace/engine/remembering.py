@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from headrace.engine.worker import Outcome, Work, state_of
 from headrace.envelope import seal, unseal
-from headrace.exceptions import ResultError
 from headrace.locations import located
 from headrace.run_context import current_frame
+from headrace.serializers import deserialized, serialized
 from headrace.states import Cached, State
 from headrace.templates import location_from
 
@@ -96,7 +95,7 @@ class RememberingWork(Work):
 
 def kept(recollection: Recollection, state: State) -> State:
     """Keep the result of ``state`` if it is worth keeping; failing to keep it fails the task."""
-    if not state._successful or state._skipped:
+    if not state._successful or state._skipped or (state._context and "final" in state._context):
         return state
     try:
         after = recollection.keep(state)
@@ -132,18 +131,12 @@ class TargetMemory(Memory):
         """Work out the location; raise ResultLocationError if it cannot be."""
         return _TargetRecollection(self, work, location_from(self.what, self.template, work.arguments))
 
-    def load(self, location: str, digest: bytes | None = None) -> object:
+    def reload(self, location: str, digest: bytes | None = None) -> object:
         """Return the value at ``location``; with a digest, raise ResultError if it is no longer what was written."""
         data = self.store.read(location)
         if digest is not None:
             unseal(digest + data, location)
-        try:
-            return self.serializer.deserialize(data)
-        except Exception as error:  # a foreign file may make a serializer raise anything
-            raise ResultError(
-                f"{self.what} {location!r} exists and cannot be read: {type(error).__name__}: {error}.",
-                hint="Remove it, or choose the serializer that it was written with.",
-            ) from error
+        return deserialized(self.serializer, data, f"{self.what} {location!r}")
 
 
 class _TargetRecollection(Recollection):
@@ -158,8 +151,8 @@ class _TargetRecollection(Recollection):
     def settle(self) -> bool:
         memory, location = self._memory, self._location
         if memory.looks and memory.store.exists(location):
-            state = Cached(f"Found its target {location!r}.", memory.load(location))
-            state.location = located(location, partial(memory.load, location))
+            state = Cached(f"Found its target {location!r}.", memory.reload(location))
+            state.location = located(location, memory, location)
             self.found = state
         return True
 
@@ -167,8 +160,8 @@ class _TargetRecollection(Recollection):
         memory, location = self._memory, self._location
         if self._work.task.checkpoint is False:
             return state
-        data = memory.serializer.serialize(state.result)
+        data = serialized(memory.serializer, state.result, f"The result of task {self._work.name!r}")
         memory.store.write(location, data)
         digest = seal(data)[: len(seal(b""))]
-        state.location = located(location, partial(memory.load, location, digest))
+        state.location = located(location, memory, location, digest)
         return state

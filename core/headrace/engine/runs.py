@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.abc import Executor as ExecutorInterface
 from headrace.abc import ExecutorContext
+from headrace.engine.brought import brought_states, withhold_cached
 from headrace.engine.driver import Driver
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.scheduler import Scheduler
 from headrace.engine.transitions import Transitions, Watcher
 from headrace.engine.values import ValueKeeper
 from headrace.exceptions import DefinitionTypeError, MissingParameterError, UnknownParameterError
-from headrace.run_context import RunFrame, current_frame
+from headrace.run_context import Build, RunFrame, building, current_frame, run_around
 from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from headrace.abc import Executor, ResultStore
@@ -45,6 +47,8 @@ class RunOptions:
     Attributes:
         context: values to show in `headrace.context` while the run goes on.
         run_name: what reports call this run; by default the flow's name and the beginning of the run's id.
+        state: the state that an earlier run of this flow ended in: tasks start from the states they were in there. A
+            finished one is returned as it is.
         task_states: states that tasks start from: a finished one is kept, and the task does not run.
         results: the store that keeps results, or its URL; overrides the flow's and the configured one.
         keep_results: which results stay in memory after their last reader: ``"auto"``, ``"all"`` or ``"none"``.
@@ -53,12 +57,13 @@ class RunOptions:
             now; by default as configured, ``flows.run_on_schedule``.
         on_pause: is called when nothing is left to do but wait for people, with the names of the paused tasks, and
             returns those that may go on; by default asks at the terminal, if there is one. A run with paused tasks
-            ends as Paused; to go on later, give ``task_states`` a Resume for them and what the others ended in.
+            ends as Paused; to go on later, give its ``state``, and ``task_states`` with a Resume for them.
         scheduled_start_time: when this run was meant to begin, as an aware datetime; by default now.
     """
 
     context: Mapping[str, Any] = field(default_factory=dict)
     run_name: str | None = None
+    state: State | None = None
     task_states: Mapping[Task, State] = field(default_factory=dict)
     results: str | ResultStore | Result | None = None
     keep_results: KeepResults | None = None
@@ -66,6 +71,18 @@ class RunOptions:
     run_on_schedule: bool | None = None
     scheduled_start_time: datetime | None = None
     on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal
+
+    def __post_init__(self) -> None:
+        for name, value in (("context", self.context), ("task_states", self.task_states)):
+            if not isinstance(value, Mapping):
+                raise DefinitionTypeError(f"`{name}` of a run must be a dictionary, and is {value!r}.")
+        if self.state is not None and not isinstance(self.state, State):
+            raise DefinitionTypeError(f"`state` of a run must be a State, and is {self.state!r}.")
+
+    def first_states(self) -> Mapping[Task, State]:
+        """Return what tasks start from, by task."""
+        earlier = None if self.state is None else self.state.result
+        return {**earlier, **self.task_states} if isinstance(earlier, Mapping) else self.task_states
 
 
 def run_flow(
@@ -81,6 +98,8 @@ def run_flow(
     """Run ``flow``; see `Flow.run`."""
     plan = flow.plan()
     options = _split(flow.name, plan.parameters, parameters, options or RunOptions(), kwargs)
+    if options.state is not None and options.state.is_finished():
+        return options.state
     if engine is None:
         from headrace.engine import Engine  # noqa: PLC0415 - it imports this module's neighbours
 
@@ -175,6 +194,8 @@ class _Run:
             # Triggers, handlers and observers see the run in `headrace.context` too.
             frame = self._frame()
             stack.callback(current_frame.reset, current_frame.set(frame))
+            # A flow whose block is open while this one runs is not built any further by what tasks call.
+            stack.callback(building.reset, building.set(Build(None)))
             transitions = Transitions(self._flow, self._info, list(self._watchers(stack)))
             return self._drive(chosen, storage, transitions, frame)
 
@@ -182,8 +203,8 @@ class _Run:
         self, executor: Executor, storage: RunStorage | None, transitions: Transitions, frame: RunFrame
     ) -> State:
         keeper = None if storage is None else storage.keeper()
-        brought = self._brought_states()
-        cached = _withheld(self._plan, brought)
+        brought = brought_states(self._flow.name, self._plan, self._options.first_states())
+        cached = withhold_cached(self._plan, brought)
         settings = self._engine.config["engine"]
         policy = self._options.keep_results or settings["keep_results"]
         driver = Driver(
@@ -205,12 +226,13 @@ class _Run:
             return running
         self._scheduler.start(brought)
         driver.run(ExecutorContext(flow_name=self._flow.name, flow_run_id=self._id, task_count=len(self._plan.nodes)))
-        final = self._final_state(cancelled=driver.interrupted)
-        final.started = running.timestamp
-        final = transitions.enter_flow(running, final)
-        final.result = self._task_states()
+        final = self._end(transitions, running, cancelled=driver.interrupted or driver.error is not None)
+        if storage is not None:
+            storage.tidy(self._cached_states())
         if driver.interrupted:
             raise KeyboardInterrupt
+        if driver.error is not None:
+            raise driver.error
         return final
 
     # -- parts ---------------------------------------------------------------------------------------------------
@@ -266,13 +288,12 @@ class _Run:
         }
         if self._options.scheduled_start_time is not None:
             values["scheduled_start_time"] = self._options.scheduled_start_time
-        return RunFrame(values, current_frame.get(), self._began)
-
-    def _brought_states(self) -> dict[int, State]:
-        for task in self._options.task_states:
-            if task not in self._plan.index:
-                raise DefinitionTypeError(f"`task_states` names {task!r}, which is not in flow {self._flow.name!r}.")
-        return {self._plan.index[task]: state for task, state in self._options.task_states.items()}
+        parent, engine = current_frame.get(), self._engine
+        around = run_around(parent)
+        # A run inside a task has the secrets of the run around it, unless it was given plugins or settings of its own.
+        if around is not None and around.engine is not None and engine.is_plain:
+            engine = around.engine
+        return RunFrame(values, parent, self._began, engine)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -280,20 +301,21 @@ class _Run:
         runs, plan = self._scheduler.runs, self._plan
         return {task: runs[plan.index[task]].state for task in plan.tasks}
 
-    def _final_state(self, *, cancelled: bool) -> State:
+    def _cached_states(self) -> Iterator[State]:
+        for node in self._plan.nodes_with_storage:
+            if node.task.storage is not None and node.task.storage.is_cached:
+                yield from _with_children(self._scheduler.runs[node.index].state)
+
+    def _end(self, transitions: Transitions, running: State, *, cancelled: bool) -> State:
+        """Return the final state, after all handlers."""
         runs, plan = self._scheduler.runs, self._plan
         reference = {plan.nodes[i].task: runs[i].state for i in plan.reference}
         final = self._judge(list(reference.values()), cancelled=cancelled)
+        final.started = running.timestamp
         final.result = self._task_states()
-        handler = self._flow.terminal_state_handler
-        if handler is None:
-            return final
-        replaced = handler(self._flow, final, reference)
-        if replaced is not None and not isinstance(replaced, State):
-            raise DefinitionTypeError(
-                f"The terminal state handler of flow {self._flow.name!r} returned {replaced!r}, which is no state."
-            )
-        return final if replaced is None else replaced
+        final = transitions.end_flow(running, final, reference)
+        final.result = self._task_states()
+        return final
 
     def _judge(self, reference: list[State], *, cancelled: bool) -> State:
         if cancelled:
@@ -310,9 +332,3 @@ class _Run:
 
 def _with_children(state: State) -> Sequence[State]:
     return state.map_states if state.is_mapped() and state.map_states else (state,)  # type: ignore[attr-defined]
-
-
-def _withheld(plan: Plan, brought: dict[int, State]) -> dict[int, State]:
-    """Take Cached states that a validator has to look at first out of ``brought``, and return them."""
-    asked = {node.index for node in plan.nodes_with_storage if node.task.storage and node.task.storage.is_cached}
-    return {index: brought.pop(index) for index in asked & brought.keys() if brought[index].is_cached()}

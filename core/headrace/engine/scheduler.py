@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.engine.garbage import collector_paused
 from headrace.engine.gate import judge, judge_mapped
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from headrace.engine.plan import Plan
 
 __all__ = ["Scheduler"]
+
+
+# In seconds: a datetime is exact to a microsecond.
+_AT_ONCE: Final = 2e-6
 
 
 class Scheduler:
@@ -145,6 +149,13 @@ class Scheduler:
     def arguments(self, run: TaskRun) -> dict[str, Any]:
         """Return what ``run`` is called with."""
         return run.arguments(self.runs)
+
+    def states(self) -> Iterator[State]:
+        """Yield the states of all runs, and of the mapped children that have finished."""
+        for run in self.runs:
+            yield run.state
+            if isinstance(run, MappedRun):
+                yield from (state for state in run.states if state is not None)
 
     def live_children(self) -> Iterator[TaskRun]:
         """Yield the mapped children that have been made and are not finished."""
@@ -288,6 +299,10 @@ class Scheduler:
         start_time = state.start_time  # type: ignore[attr-defined]
         if start_time is None:
             self._paused.append(run)
+            return
+        if abs(start_time.timestamp() - state.timestamp) < _AT_ONCE:
+            # Made for the moment of its own making, by whatever clock: that is now.
+            self._ready.append(run)
             return
         self._sequence += 1
         heappush(self._sleeping, (start_time.timestamp(), self._sequence, run))

@@ -5,21 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from headrace.abc import ResultStore, Serializer
-from headrace.exceptions import DefinitionTypeError, FlowDefinitionError, TaskDefinitionError
+from headrace.engine.opening import Opener
+from headrace.exceptions import FlowDefinitionError, ResultError, TaskDefinitionError
 from headrace.locations import located
-from headrace.results import Result, ResultKeeper
-from headrace.serializers import make_serializer
+from headrace.results import ResultKeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from headrace.abc import ResultStore, Serializer
     from headrace.caching._store import CacheStore
     from headrace.engine import Engine
     from headrace.engine.plan import Node, Plan
     from headrace.engine.remembering import TargetMemory
     from headrace.engine.worker import Work
     from headrace.flows import Flow
+    from headrace.results import Result
     from headrace.states import State
 
 __all__ = ["RunStorage"]
@@ -36,13 +37,12 @@ class RunStorage:
         self._engine = engine
         self._settings: Mapping[str, Any] = engine.config["results"]
         self._where = results or flow.results or self._settings["store"] or None
-        self._stores: dict[str, ResultStore] = {}
-        self._serializers: dict[str, Serializer] = {}
+        self._opener = Opener(engine.registry)
         self._cache: CacheStore | None = None
 
     def keeper(self) -> ResultKeeper | None:
         """Return what keeps the results of tasks that say nothing of their own, or None if nothing does."""
-        store = self._store(self._where)
+        store = self._opener.store(self._where)
         return None if store is None else self._keeper(store, self._serializer(None))
 
     def _keeper(self, store: ResultStore, serializer: Serializer) -> ResultKeeper:
@@ -85,12 +85,33 @@ class RunStorage:
             memory = CacheMemory(node.task, cache, serializer, self._engine.clock, states)
             yield partial(RememberingWork, memory=memory)
 
+    def tidy(self, states: Iterable[State]) -> None:
+        """Keep the cache within its limits, now that the tasks that are cached have ended in ``states``."""
+        if self._cache is None:
+            return
+        from headrace.caching._pruning import Limits, keep_within  # noqa: PLC0415 - only for tasks that ask for it
+
+        limits = Limits.of(self._engine.config["cache"])
+        if not limits:
+            return
+        ended = [(state.location, state.is_cached()) for state in states if state.location is not None]
+        if all(found for _, found in ended):
+            return
+        # A state of this run may still read its value where it lies.
+        keep = {location for location, _ in ended}
+        try:
+            keep_within(self._cache, limits, self._engine.clock.now(), self._cache.written.total, keep)
+        except ResultError as error:
+            from headrace.log import get_logger  # noqa: PLC0415 - only when something is wrong
+
+            get_logger().warning("The cache could not be kept within its limits: %s", error.message)
+
     # -- tasks ---------------------------------------------------------------------------------------------------
 
     def _own_keeper(self, node: Node) -> ResultKeeper | None:
         options = node.task.storage
         assert options is not None
-        store = self._store(options.result) or self._store(self._where)
+        store = self._opener.store(options.result) or self._opener.store(self._where)
         if store is None or node.task.checkpoint is False:
             return None
         return _OwnKeeper(store, self._serializer(options), self._flow.name, self._settings["location"])
@@ -105,7 +126,7 @@ class RunStorage:
         from headrace.engine.remembering import TargetMemory  # noqa: PLC0415 - only for tasks that ask for it
 
         word = "location" if options.target is None else "target"
-        store = self._store(options.result) or self._store(self._where)
+        store = self._opener.store(options.result) or self._opener.store(self._where)
         if store is None:
             raise FlowDefinitionError(
                 f"Task {node.task.name!r} has a {word}, and nothing says which store it is in.",
@@ -117,30 +138,11 @@ class RunStorage:
 
     # -- plugins -------------------------------------------------------------------------------------------------
 
-    def _store(self, where: str | ResultStore | Result | None) -> ResultStore | None:
-        if isinstance(where, Result):
-            where = where.store
-        if where is None or isinstance(where, ResultStore):
-            return where
-        if not isinstance(where, str):
-            raise DefinitionTypeError(f"A result store is a URL, a store or a Result, and got {where!r}.")
-        if where not in self._stores:
-            self._stores[where] = self._engine.registry.create_from_url("store", where)
-        return self._stores[where]
-
     def _serializer(self, options: Any) -> Serializer:
         """Return the serializer of a task, its result, the flow, the flow's result, or the configuration."""
         candidates = (options, getattr(options, "result", None), self._flow, self._where)
         found = (getattr(candidate, "serializer", None) for candidate in candidates)
-        chosen = next((one for one in found if one is not None), self._settings["serializer"])
-        if isinstance(chosen, Serializer):
-            return chosen
-        if chosen not in self._serializers:
-            self._serializers[chosen] = make_serializer(chosen, self._make_serializer)
-        return self._serializers[chosen]
-
-    def _make_serializer(self, name: str) -> Serializer:
-        return self._engine.registry.create("serializer", name)
+        return self._opener.serializer(next((one for one in found if one is not None), self._settings["serializer"]))
 
     def _open_cache(self) -> CacheStore:
         if self._cache is None:
@@ -156,7 +158,9 @@ class _OwnKeeper(ResultKeeper):
 
     def keep(self, work: Work, value: object) -> str:
         location = super().keep(work, value)
-        return located(location, partial(self.load, location))
+        return located(location, self, location)
+
+    reload = ResultKeeper.load
 
 
 def _kept_by(keeper: ResultKeeper | None, work: Work) -> Work:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.engine.windows import Window
 from headrace.exceptions import MappingError
+from headrace.references import ResultReference
+from headrace.signals import SKIP
 from headrace.states import Looped, Pending, Resume, Retrying, State
 from headrace.values import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from headrace.engine.plan import Node
     from headrace.states import Cancelled
@@ -67,11 +70,13 @@ class TaskRun:
     def bring(self, state: State) -> None:
         """Start from ``state`` instead of Pending."""
         self.state = state
-        if state._finished:
+        if isinstance(state, Looped):
+            self.loop = state
+        elif state._finished:
             self.brought = True
             self.waiting = _WAITS_FOR_NOTHING
-        elif isinstance(state, Retrying):
-            self.attempt = state.run_count + 1
+        else:
+            self.attempt = _attempt_after(state)
         self.brought = self.brought or (state.is_scheduled() and not isinstance(state, Resume))
         self.resumed = isinstance(state, Resume)
 
@@ -86,7 +91,7 @@ class TaskRun:
         node = self.node
         if not node.inputs:
             return node.constants or {}
-        found = {key: runs[source].state.result for key, source in node.inputs}
+        found = {key: runs[source].state._handed_on for key, source in node.inputs}
         if node.constants:
             found.update(node.constants)
         if node.flattens:
@@ -101,6 +106,14 @@ class TaskRun:
             return self.parent.child_upstream_states(self.map_index, runs)
         voters = zip(self.node.edges, self.node.sources, strict=True)
         return {edge: runs[source].state for edge, source in voters if not isinstance(edge.upstream_task, Constant)}
+
+
+def _attempt_after(state: State) -> int:
+    """Return the number of the attempt that goes on from ``state``; a pause notes in which attempt it was."""
+    if isinstance(state, Retrying):
+        return state.run_count + 1
+    noted = state._context.get("task_run_count") if state._context else None
+    return noted if isinstance(noted, int) else 1
 
 
 class Feed:
@@ -120,6 +133,7 @@ class MappedRun(TaskRun):
     """
 
     __slots__ = (
+        "brought_children",
         "children_skipped",
         "children_unsuccessful",
         "consumed",
@@ -136,6 +150,8 @@ class MappedRun(TaskRun):
 
     def __init__(self, node: Node, state: State) -> None:
         super().__init__(node, state)
+        # States that the children start from instead of Pending.
+        self.brought_children: Sequence[State | None] = ()
         self.expanded = False
         self.states: list[State | None] = []
         self.live: dict[int, TaskRun] = {}
@@ -152,6 +168,15 @@ class MappedRun(TaskRun):
         # How many children's results nobody reads any more although the map goes on.
         self.consumed = 0
 
+    def bring(self, state: State) -> None:
+        """Start from ``state``: a Mapped one of which children are unfinished or lost is mapped again, for these."""
+        super().bring(state)
+        children: Sequence[State | None] = getattr(state, "map_states", ())
+        missing = getattr(state, "n_map_states", 0) > len(children)
+        if missing or any(child is None or not child._finished for child in children):
+            self.state, self.brought, self.waiting = _PENDING, False, len(self.node.edges)
+            self.brought_children = children
+
     def votes(self, state: State) -> tuple[int, int]:
         if not state.is_mapped():
             return super().votes(state)
@@ -163,7 +188,7 @@ class MappedRun(TaskRun):
     # -- expansion -----------------------------------------------------------------------------------------------
 
     def collect(self, runs: Sequence[TaskRun]) -> int:
-        """Work out what each child gets, and return and keep how many there are; raise MappingError."""
+        """Work out what each child gets, and return and keep how many there are; raise MappingError or SKIP."""
         lengths: dict[str, int] = {}
         for k, (edge, source) in enumerate(zip(self.node.edges, self.node.sources, strict=True)):
             if not edge.mapped or (edge.key is None and k not in self.node.pairwise):
@@ -173,7 +198,7 @@ class MappedRun(TaskRun):
             if k in self.node.pairwise and isinstance(upstream, MappedRun) and upstream.expanded:
                 self.pairs[k] = upstream
                 lengths[label] = upstream.length
-            elif upstream.state._successful and (edge.key or upstream.state.is_mapped()):
+            elif _gives_data(upstream.state) and (edge.key or upstream.state.is_mapped()):
                 self.feeds[k] = self._feed(label, upstream, edge.flattened)
                 lengths[label] = len(self.feeds[k].values)
         self.length = self._common_length(lengths)
@@ -184,12 +209,16 @@ class MappedRun(TaskRun):
             return _flat_feed(upstream.state.map_states)  # type: ignore[attr-defined]
         if upstream.state.is_mapped():
             states = upstream.state.map_states  # type: ignore[attr-defined]
-            return Feed([state.result for state in states], states)
-        value = upstream.state.result
-        return Feed(_elements(self.node.task.name, label, _flat(value) if flattened else value))
+            return Feed([state._handed_on for state in states], states)
+        value = upstream.state._handed_on
+        if isinstance(value, ResultReference) and not flattened and value.length is not None:
+            return Feed(_RemoteElements(value, value.length))
+        return Feed(_elements(self.node.task.name, label, _flat(value) if flattened else _here(value)))
 
     def _common_length(self, lengths: dict[str, int]) -> int:
         name = self.node.task.name
+        if not lengths and self.skipped and not self.unsuccessful:
+            raise SKIP("There is nothing to map over: all mapped upstream tasks were skipped.")
         if not lengths:
             raise MappingError(f"Task {name!r} has nothing to map over: no mapped upstream task was successful.")
         if len(set(lengths.values())) > 1 and self.node.task.map_strict:
@@ -220,6 +249,8 @@ class MappedRun(TaskRun):
 
     def _make_child(self, index: int) -> TaskRun:
         child = TaskRun(self.node, _PENDING, self, index)
+        if index < len(self.brought_children):
+            child.bring(self.brought_children[index] or _PENDING)
         child.waiting = 0
         child.unsuccessful = self.unsuccessful
         child.skipped = self.skipped
@@ -272,11 +303,11 @@ class MappedRun(TaskRun):
                 continue
             if k in self.pairs:
                 state = self.pairs[k].states[index]
-                found[edge.key] = None if state is None else state.result
+                found[edge.key] = None if state is None else state._handed_on
             elif k in self.feeds:
                 found[edge.key] = self.feeds[k].values[index]
             else:
-                value = runs[source].state.result
+                value = runs[source].state._handed_on
                 found[edge.key] = _flat(value) if edge.flattened and not edge.mapped else value
         return found
 
@@ -304,11 +335,37 @@ def _vote(child: TaskRun, state: State) -> None:
     child.skipped += state._skipped
 
 
+def _gives_data(state: State) -> bool:
+    """Tell whether there is something to map over; a branch that was not taken has nothing to say about that."""
+    return state._successful and not (state._skipped and state._result is None)
+
+
 def _element_state(whole: State, feed: Feed, index: int) -> State:
     """Return the upstream state as one child sees it: the same state with its element as the result."""
     state = type(whole)(whole.message)
     state._result = feed.values[index]
     return state
+
+
+class _RemoteElements(Sequence[Any]):
+    """The elements of a value that stays elsewhere: what stands for each of them."""
+
+    __slots__ = ("_length", "_reference")
+
+    def __init__(self, reference: ResultReference, length: int) -> None:
+        self._reference = reference
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._reference.element(index)
+
+
+def _here(value: Any) -> Any:
+    """Return a value that can be looked at."""
+    return value.load() if isinstance(value, ResultReference) else value
 
 
 def _elements(task: str, label: str, value: Any) -> Sequence[Any]:
@@ -335,9 +392,10 @@ def _nested(value: object) -> bool:
 
 def _flat(value: Any) -> Any:
     """Remove one level of nesting, if every element is nested."""
+    value = _here(value)
     if not _nested(value):
         return value
-    items = list(value)
+    items = [_here(item) for item in value]
     return [x for item in items for x in item] if all(map(_nested, items)) else items
 
 

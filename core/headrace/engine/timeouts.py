@@ -16,7 +16,7 @@ from headrace.exceptions import TaskTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["call_in_time"]
+__all__ = ["call_in_time", "timeout_error"]
 
 
 class _OutOfTime(BaseException):
@@ -30,7 +30,8 @@ def call_in_time(function: Callable[..., Any], arguments: Mapping[str, Any], sec
     return _call_in_thread(function, arguments, seconds, name)
 
 
-def _timeout_error(name: str, seconds: float) -> TaskTimeoutError:
+def timeout_error(name: str, seconds: float) -> TaskTimeoutError:
+    """Return the error of a task run that took too long."""
     return TaskTimeoutError(f"Task {name!r} took longer than its timeout of {seconds:g} s.")
 
 
@@ -43,7 +44,7 @@ def _call_with_timer(function: Callable[..., Any], arguments: Mapping[str, Any],
     try:
         return function(**arguments)
     except _OutOfTime as error:
-        raise _timeout_error(name, seconds) from error.__cause__
+        raise timeout_error(name, seconds) from error.__cause__
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
@@ -62,7 +63,7 @@ def _call_in_thread(function: Callable[..., Any], arguments: Mapping[str, Any], 
     from headrace.log import get_logger  # noqa: PLC0415 - most calls end in time
 
     get_logger(name).warning("The timeout of %g s has passed; the code goes on in thread %r.", seconds, thread.name)
-    raise _timeout_error(name, seconds)
+    raise timeout_error(name, seconds)
 
 
 class _Call:

@@ -8,16 +8,18 @@ from headrace.exceptions import HeadraceError, StateHandlerError, describe
 from headrace.masking import mask
 from headrace.signals import Signal
 from headrace.states import Failed, Finished, Running, Scheduled, State
+from headrace.value_paths import callable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from headrace.engine.task_runs import TaskRun
     from headrace.flows import Flow
     from headrace.log import Logger
     from headrace.plugins import FlowRunInfo, TaskRunInfo
+    from headrace.tasks import Task
 
-__all__ = ["Transitions", "Watcher", "call_handlers"]
+__all__ = ["Transitions", "Watcher", "ask_handler", "call_handlers"]
 
 
 class Watcher(Protocol):
@@ -76,26 +78,47 @@ class Transitions:
     def enter_flow(self, old: State, new: State) -> State:
         """Let the flow run enter ``new``; return the state that its handlers make of it."""
         if self._flow.state_handlers:
-            new = call_handlers(self._flow, self._flow.state_handlers, old, new)
+            new = self._reported(call_handlers(self._flow, self._flow.state_handlers, old, new), new)
         for watcher in self._flow_watchers:
             watcher.flow_state_changed(self.info, old, new)
         return new
 
+    def end_flow(self, old: State, new: State, reference: Mapping[Task, State]) -> State:
+        """Let the flow run end in ``new``, or in what its terminal state handler and its handlers make of it."""
+        handler = self._flow.terminal_state_handler
+        if handler is not None:
+            ended, _ = ask_handler("Terminal state handler", handler, self._flow, new, new, reference)
+            ended.started = new.started
+            new = self._reported(ended, new)
+        return self.enter_flow(old, new)
+
+    def _reported(self, state: State, before: State) -> State:
+        """Return ``state``, having logged why if a handler made it a failure by a mistake."""
+        if state is not before and isinstance(state._result, StateHandlerError):
+            logger = _logger_called(self._flow.name)
+            logger.error("Flow %r failed: %s", self._flow.name, state.message, exc_info=_detail(state._result))
+        return state
+
     def report_failure(self, run: TaskRun, state: State) -> None:
         """Log that a task failed; with a traceback, unless the error is one of headrace's own, which says enough."""
-        error = state._result if isinstance(state._result, BaseException) else None
-        detail = None if isinstance(error, HeadraceError) else error
-        _logger_of(run).error("Task %r failed: %s", run.name, state.message, exc_info=detail)
+        _logger_called(run.name).error("Task %r failed: %s", run.name, state.message, exc_info=_detail(state._result))
 
     def report_retry(self, run: TaskRun, state: State, retrying: State) -> None:
         """Log that an attempt failed and what comes next."""
-        _logger_of(run).warning("Task %r: %s: %s", run.name, retrying.message, state.message)
+        _logger_called(run.name).warning("Task %r: %s: %s", run.name, retrying.message, state.message)
 
 
-def _logger_of(run: TaskRun) -> Logger:
+def _detail(result: object) -> BaseException | None:
+    """Return the error whose traceback helps: one of headrace's own says enough, but for what a handler raised."""
+    if isinstance(result, StateHandlerError):
+        return result.__cause__
+    return result if isinstance(result, BaseException) and not isinstance(result, HeadraceError) else None
+
+
+def _logger_called(name: str) -> Logger:
     from headrace.log import get_logger  # noqa: PLC0415 - a run in which nothing fails does not pay for logging
 
-    return get_logger(run.name)
+    return get_logger(name)
 
 
 def call_handlers(
@@ -106,22 +129,43 @@ def call_handlers(
     A signal's state is adopted and ends the round. Any other exception makes the new state Failed, without a retry.
     """
     for handler in handlers:
-        try:
-            replaced = handler(tracked, old, new)
-            if replaced is not None and not _may_follow(replaced, new):
-                raise TypeError(f"{replaced!r} cannot take the place of {new!r}")  # noqa: TRY301
-        except Signal as signal:
-            return signal.state
-        except Exception as error:  # noqa: BLE001 - a user's handler may raise anything
-            name = getattr(handler, "__name__", repr(handler))
-            reason = StateHandlerError(f"State handler {name} raised {describe(error)}")
-            reason.__cause__ = error
-            failed = Failed(mask(str(reason)), reason)
-            failed.started = new.started
-            return failed
-        if replaced is not None:
-            new = replaced
+        new, ends_round = ask_handler("State handler", handler, tracked, new, old, new)
+        if ends_round:
+            break
     return new
+
+
+def ask_handler(
+    kind: str, handler: Callable[..., State | None], tracked: Any, new: State, *arguments: object
+) -> tuple[State, bool]:
+    """Call one handler with ``tracked`` and ``arguments``; return what becomes of ``new``, and whether that is final.
+
+    ``kind`` is what messages call the handler.
+    """
+    try:
+        replaced = handler(tracked, *arguments)
+    except Signal as signal:
+        return signal.state, True
+    except Exception as error:  # noqa: BLE001 - a user's handler may raise anything
+        return _handler_failure(kind, handler, tracked, new, f"raised {describe(error)}", error), True
+    if replaced is None:
+        return new, False
+    if not _may_follow(replaced, new):
+        return _handler_failure(kind, handler, tracked, new, f"returned {replaced!r}."), True
+    return replaced, False
+
+
+def _handler_failure(
+    kind: str, handler: object, tracked: Any, new: State, did: str, error: Exception | None = None
+) -> State:
+    owner = "flow" if hasattr(tracked, "tasks") else "task"
+    name = f"{kind} {callable_name(handler)!r} of {owner} {tracked.name!r}, told of {type(new).__name__},"
+    hint = None if error else "Return a state to end or wait in, or None to keep the new one."
+    reason = StateHandlerError(mask(f"{name} {did}"), hint=hint)
+    reason.__cause__ = error
+    failed = Failed(str(reason), reason)
+    failed.started = new.started
+    return failed
 
 
 def _may_follow(replaced: object, new: State) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
-from headrace.exceptions import ConfigError, ResultReleasedError
+from headrace.exceptions import ConfigError, ResultReleasedError, describe
 from headrace.locations import Location
-from headrace.states import ReleasedValue
+from headrace.references import ReleasedValue, ResultReference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from headrace.results import ResultKeeper
     from headrace.states import State
 
@@ -19,6 +21,9 @@ KeepResults: TypeAlias = Literal["auto", "all", "none"]
 
 _TINY = frozenset({type(None), bool, int, float, complex})
 _CONTAINERS = (list, tuple, set, frozenset, dict)
+# About as many bytes as twenty small objects; what is less is measured as fast as it is looked up.
+_WORTH_REMEMBERING: Final = 1000
+_NOTHING: Final[Mapping[int, object]] = {}
 
 
 class ValueKeeper:
@@ -29,7 +34,7 @@ class ValueKeeper:
     A released result that a store has is read back when somebody asks for it.
     """
 
-    __slots__ = ("_keeper", "_left", "_policy", "_value_limit")
+    __slots__ = ("_counted", "_keeper", "_left", "_policy", "_value_limit")
 
     def __init__(
         self, policy: KeepResults, value_limit: int, total_limit: int, keeper: ResultKeeper | None = None
@@ -40,6 +45,9 @@ class ValueKeeper:
         self._value_limit = value_limit
         self._left = total_limit
         self._keeper = keeper
+        # Containers that stay, by id: a result that holds another costs no more than what it adds to it, and is
+        # measured without looking into that again.
+        self._counted: dict[int, object] = {}
 
     def release(self, state: State) -> None:
         """Drop the result of ``state`` unless it may stay."""
@@ -49,18 +57,40 @@ class ValueKeeper:
         if isinstance(value, BaseException):
             return
         if self._policy == "auto":
-            size = approximate_size(value, self._value_limit)
+            size = value.size if isinstance(value, ResultReference) else self._size(value)
             if size <= self._value_limit and size <= self._left:
                 self._left -= size
+                if size > _WORTH_REMEMBERING and isinstance(value, _CONTAINERS):
+                    self._counted[id(value)] = value
                 return
         state._result = ReleasedValue(self._loader(state.location))
 
-    def _loader(self, location: str | None) -> Any:
+    def _size(self, value: object) -> int:
+        return approximate_size(value, self._value_limit, self._counted)
+
+    def bring_home(self, states: Iterable[State]) -> None:
+        """Fetch the results that are elsewhere and can only be had as long as the executor works.
+
+        Under ``"all"`` that is every one of them, else those that are small enough to be kept; the others say where
+        they were when somebody asks for them.
+        """
+        for state in states:
+            value = state._result
+            if not isinstance(value, ResultReference) or value.outlives_run:
+                continue
+            fits = value.size <= self._value_limit and value.size <= self._left
+            if self._policy == "all" or fits:
+                self._left -= value.size
+                state._result = _fetched(value)
+            else:
+                state._result = ReleasedValue(self._loader(state.location, _left_behind))
+
+    def _loader(self, location: str | None, gone: Callable[[], NoReturn] | None = None) -> Any:
         if isinstance(location, Location):
             return location.load
         keeper = self._keeper
         if location is None or keeper is None:
-            return _gone
+            return gone or _gone
         return lambda: keeper.load(location)
 
 
@@ -68,15 +98,39 @@ def _gone() -> NoReturn:
     raise ResultReleasedError
 
 
-def approximate_size(value: object, limit: int) -> int:
+def _left_behind() -> NoReturn:
+    raise ResultReleasedError(
+        "This result stayed where it was made, and the workers that had it are gone.",
+        hint='Keep results in a store: `results="file:..."`, or run with `keep_results="all"` to fetch every one.',
+    )
+
+
+def _fetched(reference: ResultReference) -> object:
+    try:
+        return reference.load()
+    except Exception as error:  # noqa: BLE001 - the cluster is a plugin's; a result that is lost does not undo a run
+        lost = error
+
+    def fail() -> NoReturn:
+        raise ResultReleasedError(
+            f"This result could not be fetched at the end of the run: {describe(lost)}."
+        ) from lost
+
+    return ReleasedValue(fail)
+
+
+def approximate_size(value: object, limit: int, counted: Mapping[int, object] = _NOTHING) -> int:
     """Return about how many bytes ``value`` takes; once that is over ``limit`` the exact number does not matter.
 
-    Looks into lists, tuples, sets and dicts, and asks anything else for ``nbytes`` or its own size.
+    Looks into lists, tuples, sets and dicts, and asks anything else for ``nbytes`` or its own size. ``counted`` are
+    containers, by id, that are known and count for nothing.
     """
     total = 0
     stack = [value]
     while stack and total <= limit:
         item = stack.pop()
+        if id(item) in counted:
+            continue
         total += _own_size(item)
         if total <= limit and isinstance(item, _CONTAINERS):
             stack.extend(item)

@@ -147,9 +147,9 @@ class Work:
         if callable(template):
             own = {key: context.get(key) for key in _LOOKUPS if key != "task_run_name"}
             return mask(template(**{**parameters, **own, **self.arguments}))
-        from headrace.templates import filled  # noqa: PLC0415 - few tasks have a name to fill in
+        from headrace.templates import run_name_from  # noqa: PLC0415 - few tasks have a name to fill in
 
-        return mask(filled(template, self.arguments))
+        return mask(run_name_from(self.task.name, template, self.arguments))
 
 
 _LOOKUPS: Final[Mapping[str, Callable[[Work], Any]]] = {

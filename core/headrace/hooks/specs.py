@@ -188,7 +188,8 @@ def headrace_secret_providers() -> Iterable[SecretProviderSpec]:
 
     Called by the registry when a task asks for a secret that ``context.secrets`` does not have, and the configuration
     lists under ``secrets.providers`` a name that an entry point of the group ``headrace.secrets`` has; in the process
-    and the thread that ask. That may be a worker, so the plugin has to be installed there too.
+    and the thread that ask. That may be a worker, so the plugin has to be installed there too. A plugin that was given
+    to an `Engine` is asked in the process that drives the run only.
 
     Return any iterable of specs. ``factory`` is called with the options under ``[secrets.NAME]``; it should not
     connect to anything before it is asked for a secret.

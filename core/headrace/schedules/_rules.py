@@ -47,6 +47,13 @@ def zone_of_rule(rule: object) -> tzinfo | None:
     return first.tzinfo if first else None
 
 
+def spoken(rule: rrule | rruleset) -> str:
+    """Return what messages call a rule."""
+    if isinstance(rule, rrule):
+        return repr(str(rule).replace("\n", " "))
+    return " ".join(["set", ", ".join(map(spoken, vars(rule)["_rrule"]))]).strip()
+
+
 def days_of_rule(rule: rrule | rruleset, first: int, last: int) -> Iterator[tuple[int, Sequence[int]]]:
     """Yield the ordinals of the days of a rule from ``first`` to ``last``, with their times in microseconds."""
     times = iter(_moved_ahead(rule, first))

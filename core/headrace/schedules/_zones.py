@@ -47,12 +47,17 @@ def zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     # What is not found, not a plain name, and a folder of zones, in this order.
     except (KeyError, ValueError, OSError) as error:
-        near = get_close_matches(name, available_timezones(), n=1, cutoff=0.5)
-        question = f"Did you mean {near[0]!r}? " if near else ""
         raise ScheduleError(
-            f"There is no time zone named {name!r}.",
-            hint=f"{question}Names look like 'Europe/Berlin'; zoneinfo.available_timezones() lists them.",
+            f"There is no time zone named {name!r}.", hint=_hint(name, available_timezones())
         ) from error
+
+
+def _hint(name: str, known: set[str]) -> str:
+    if not known:
+        return "There are none at all here: install the package tzdata."
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    question = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{question}Names look like 'Europe/Berlin'; zoneinfo.available_timezones() lists them."
 
 
 def zone_name(zone: tzinfo) -> str:

@@ -43,7 +43,11 @@ _COUNTED_FROM = datetime(2019, 1, 1, tzinfo=UTC)
 
 
 class Clock(ABC):
-    """An ascending stream of instants. A clock of your own defines `instants` and these attributes."""
+    """An ascending stream of instants.
+
+    A clock of your own defines `instants`, and the attributes ``start_date``, ``end_date``, ``parameter_defaults``,
+    ``labels`` and ``timezone``.
+    """
 
     __slots__ = ()
 
@@ -250,7 +254,7 @@ class RRuleClock(ComparedByInstant, Clock):
             _set(self, timezone=zone_name(zone))
         elif not self.timezone and (self.start_date is None or self.start_date.tzinfo is None):
             raise ScheduleError(
-                "The rule has no time zone, so its local times could mean anything.",
+                f"The rule {_rules.spoken(self.rrule_obj)} has no time zone, so its local times could mean anything.",
                 hint='Write RRuleClock(rule, timezone="Europe/Berlin"), or give the rule a `dtstart` with a time zone.',
             )
         _settle(self)

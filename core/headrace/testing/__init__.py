@@ -1,5 +1,7 @@
 """For tests of flows: runs in virtual time, with the tasks of your choice replaced.
 
+For example::
+
     from headrace import testing
 
     record = testing.run(flow, parameters={"day": "2026-01-31"}, overrides={fetch: ConnectionError("down")})

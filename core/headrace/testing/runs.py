@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from headrace import config
 from headrace.abc import Executor
 from headrace.engine import Engine
-from headrace.engine.worker import Work
+from headrace.engine.timeouts import timeout_error
+from headrace.engine.worker import Work, state_of
 from headrace.plugins import hookimpl
-from headrace.states import Running, State, TimedOut
+from headrace.states import Running, State
 from headrace.testing.clocks import VirtualClock
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class _VirtualExecutor(Executor):
         timeout = work.task.timeout
         if timeout is not None and override.seconds > timeout:
             outcome = _instead(work, override.outcome)
-            outcome.state = TimedOut(f"Took longer than its timeout of {timeout:g} s.")
+            outcome.state = state_of(timeout_error(work.name, timeout))
             self._clock.call_later(timeout, lambda: deliver(outcome))
         else:
             self._clock.call_later(override.seconds, lambda: deliver(_instead(work, override.outcome)))

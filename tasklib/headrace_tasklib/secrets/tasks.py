@@ -32,6 +32,8 @@ class SecretBase(Task):
         TaskDefinitionError: a ValueError; an option would store the result.
     """
 
+    ephemeral = True
+
     def __init__(self, **task_options: Any) -> None:
         self._refuse_to_store(task_options)
         super().__init__(**{**task_options, "checkpoint": False})

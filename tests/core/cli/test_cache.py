@@ -131,6 +131,16 @@ def test_pruning_removes_what_has_expired(cli) -> None:
     assert {entry["bucket"] for entry in listed(cli)} == {"load", "many"}
 
 
+def test_pruning_keeps_to_the_configured_limits(cli, file) -> None:
+    (cli.folder / ".headrace" / "config.toml").write_text("[cache]\nmax_bytes = 1000\n")
+    done = cli.apart("cache", "prune", "--json")
+    assert {removed["why"] for removed in json.loads(done.out)} == {"space"}
+    assert 0 < len(listed(cli)) < 6
+    (cli.folder / ".headrace" / "config.toml").write_text("[cache]\nmax_age = 0.001\n")
+    assert cli.apart("cache", "prune").out.startswith("Removed 0 expired, ")
+    assert listed(cli) == []
+
+
 def test_damage_is_a_warning(cli, file) -> None:
     path = next((cli.folder / ".headrace" / "cache" / "use").iterdir())
     path.write_bytes(b"no")

@@ -1,4 +1,4 @@
-"""``headrace config``, ``visualize`` and ``completion``."""
+"""``headrace config``, ``visualize``, ``diagnostics`` and ``completion``."""
 
 from __future__ import annotations
 
@@ -105,6 +105,41 @@ def test_a_file_that_cannot_be_written_is_one_error(cli) -> None:
     done = cli.here("visualize", cli.file(FLOW), "-o", "nowhere/flow.svg")
     assert done.code == 1
     assert "No such file or directory" in done.err
+
+
+# diagnostics
+
+
+def diagnosed(cli, *arguments: str, **variables: str) -> dict[str, object]:
+    done = cli.apart("diagnostics", *arguments, **variables)
+    assert done.code == 0
+    found: dict[str, object] = json.loads(done.out)
+    return found
+
+
+def test_diagnostics_without_a_flow_are_about_the_installation(cli) -> None:
+    found = diagnosed(cli)
+    assert found["headrace"]
+    assert "flow" not in found
+
+
+def test_diagnostics_of_a_file_tell_about_its_flow(cli) -> None:
+    flow = diagnosed(cli, cli.file(FLOW))["flow"]
+    assert isinstance(flow, dict)
+    assert (flow["name"], flow["task_count"]) == ("daily", 3)
+
+
+def test_diagnostics_name_secrets_only_on_request(cli) -> None:
+    secret = {"HEADRACE__CONTEXT__SECRETS__BANK": "1234"}
+    done = cli.apart("diagnostics", **secret)
+    assert "BANK" not in done.out
+    assert "HEADRACE__CONTEXT__SECRETS__BANK" in str(diagnosed(cli, "--include-secret-names", **secret)["environment"])
+
+
+def test_diagnostics_of_a_file_that_is_not_there_end_with_2(cli) -> None:
+    done = cli.here("diagnostics", "no.py")
+    assert done.code == 2
+    assert "There is no file 'no.py'." in done.err
 
 
 # completion

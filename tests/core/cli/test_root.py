@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -38,15 +39,22 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_help_lists_every_command() -> None:
     output = CliRunner().invoke(root, ["--help"]).output
-    for name in ("run", "visualize", "plugins", "config", "completion"):
+    for name in ("run", "visualize", "cache", "plugins", "config", "diagnostics", "completion"):
         assert f"\n  {name} " in output
 
 
-@pytest.mark.parametrize("command", ["run", "visualize", "plugins", "config", "completion"])
+@pytest.mark.parametrize("command", ["run", "visualize", "cache", "plugins", "config", "diagnostics", "completion"])
 def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(root, [command, "--help"])
     assert result.exit_code == 0
     assert result.output.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("command", [["run"], ["visualize"], ["cache", "why"], ["diagnostics"], ["completion"]])
+def test_examples_in_help_have_lines_of_their_own(command: list[str]) -> None:
+    output = CliRunner().invoke(root, [*command, "--help"]).output
+    assert "\\b" not in output
+    assert len(re.findall(rf"^  (?:\w+: +)?headrace {' '.join(command)}\b", output, re.MULTILINE)) > 1
 
 
 def test_the_module_is_the_command(cli) -> None:

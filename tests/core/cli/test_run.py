@@ -120,6 +120,155 @@ def test_a_missing_parameter_is_named_with_the_option_that_gives_it(cli) -> None
     assert "-p name=..." in done.err
 
 
+# Parameters from a file
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("given.json", '{"name": "you", "times": 2}'), ("given.toml", 'name = "you"\ntimes = 2\n')],
+)
+def test_parameters_may_come_from_a_file_of_json_or_toml(cli, name: str, text: str) -> None:
+    (cli.folder / name).write_text(text)
+    assert "hello hello you\n" in cli.here("run", cli.file(GREETING), "--param-file", name).out
+
+
+def test_the_command_line_wins_over_the_parameter_file(cli) -> None:
+    (cli.folder / "given.json").write_text('{"name": "you", "times": 2}')
+    done = cli.here("run", cli.file(GREETING), "--param-file", "given.json", "--param", "name=me")
+    assert "hello hello me\n" in done.out
+
+
+def test_values_of_a_parameter_file_are_read_as_the_types_of_the_parameters(cli) -> None:
+    file = cli.file("""
+        from datetime import date
+        from pathlib import Path
+        from headrace import DateTimeParameter
+
+        @task
+        def show(*, days, path, number, at): print(days, path, number, at.isoformat(), sep="|")
+
+        with Flow("typed") as flow:
+            show(
+                days=Parameter("days", type=list[date]),
+                path=Parameter("path", default=Path("x")),
+                number=Parameter("number"),
+                at=DateTimeParameter("at"),
+            )
+    """)
+    (cli.folder / "given.json").write_text(
+        '{"days": ["2026-01-31"], "path": "a/b", "number": "5", "at": "2026-01-31T12:00:00+01:00"}'
+    )
+    (cli.folder / "given.toml").write_text(
+        'days = [2026-01-31]\npath = "a/b"\nnumber = "5"\nat = 2026-01-31T12:00:00+01:00\n'
+    )
+    for name in ("given.json", "given.toml"):
+        out = cli.here("run", file, "--param-file", name).out
+        assert "[datetime.date(2026, 1, 31)]|a/b|5|2026-01-31T12:00:00+01:00\n" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("given.json", '{"times": "two"}', "Parameter 'times' expects a whole number, and got 'two'."),
+        ("given.json", '{"times": null}', "Parameter 'times' expects a whole number, and got None."),
+        ("given.json", '{"tims": 2}', "has no parameter 'tims'.\nDid you mean 'times'?"),
+        ("given.json", "{", "The parameter file 'given.json' is not JSON: "),
+        ("given.json", "times = 2", "A file whose name ends in .toml is read as TOML"),
+        ("given.toml", "{}", "The parameter file 'given.toml' is not TOML: "),
+        ("given.json", "[1]", "The parameter file 'given.json' holds a list.\nWrite names of parameters"),
+        ("given.json", "5", "holds 5"),
+        ("given.json", "\udcff", "is not JSON"),
+        ("other.json", "{}", "The parameter file 'given.json' cannot be read: No such file or directory."),
+    ],
+)
+def test_a_wrong_parameter_file_ends_with_2_and_runs_nothing(cli, name: str, text: str, said: str) -> None:
+    (cli.folder / name).write_text(text, errors="surrogateescape")
+    done = cli.here("run", cli.file(GREETING), "--param-file", "given.toml" if "toml" in name else "given.json")
+    assert done.code == 2
+    assert said in done.err
+    assert "hello" not in done.out
+
+
+# The context
+
+
+def test_the_context_is_given_as_json_or_text(cli) -> None:
+    file = cli.file("""
+        @task
+        def show(): print(context.today, context.stage, context.limits["rows"])
+
+        with Flow("show") as flow:
+            show()
+    """)
+    done = cli.here(
+        "run", file, "--context", "date=2026-01-31", "--context", "stage=test", "--context", 'limits={"rows": 3}'
+    )
+    assert "2026-01-31 test 3\n" in done.out
+
+
+def test_context_is_written_as_name_and_value(cli) -> None:
+    done = cli.here("run", cli.file(GREETING), "--context", "stage")
+    assert done.code == 2
+    assert "'stage' is not written as NAME=VALUE." in done.err
+
+
+# Modules
+
+
+@pytest.fixture
+def package(cli) -> str:
+    """Write a package with a module that defines a flow; return the name of the module."""
+    (cli.folder / "acme_nightly").mkdir()
+    (cli.folder / "acme_nightly" / "__init__.py").write_text("")
+    cli.file("NAME = 'of the package'\n", "acme_nightly/names.py")
+    cli.file(
+        """
+        from acme_nightly.names import NAME
+
+        @task
+        def greet(name): print("hello", name, __name__)
+
+        with Flow("greeting") as flow:
+            greet(Parameter("name", default=NAME))
+
+        other = Flow("other")
+        """,
+        "acme_nightly/greeting.py",
+    )
+    return "acme_nightly.greeting"
+
+
+def test_a_flow_of_a_module_is_run(cli, package: str) -> None:
+    done = cli.apart("run", "-m", f"{package}:flow", "-p", "name=you")
+    assert "hello you acme_nightly.greeting\n" in done.out
+    assert "hello of the package" in cli.apart("run", f"{package}:greeting", "--module", "--executor", "threads").out
+
+
+def test_a_module_with_several_flows_lists_them(cli, package: str) -> None:
+    done = cli.apart("run", "-m", package)
+    assert done.code == 2
+    assert "acme_nightly.greeting defines 2 flows: flow ('greeting'), other." in done.err
+
+
+def test_a_module_that_is_not_there_ends_with_2(cli, package: str) -> None:
+    done = cli.apart("run", "-m", "acme_nightly.greting")
+    assert done.code == 2
+    assert "There is no module 'acme_nightly.greting'." in done.err
+
+
+def test_a_flow_of_a_module_is_drawn(cli, package: str) -> None:
+    assert cli.apart("visualize", "-m", f"{package}:flow").out.startswith("greeting\n")
+
+
+# A file that runs itself
+
+
+def test_a_file_that_runs_its_flow_runs_it_once(cli) -> None:
+    done = cli.apart("run", cli.file(GREETING + "\n    flow.run()\n"))
+    assert done.out.count("hello world") == 1
+    assert "UserWarning: Flow 'greeting' is not run while its file is loaded." in done.err
+
+
 # Executors and other options
 
 
@@ -198,6 +347,27 @@ def test_the_level_of_the_log_is_chosen(cli) -> None:
     assert ("a fact" in usual, "a detail" in usual) == (True, False)
     assert "a fact" not in quiet
     assert "a detail" in loud
+
+
+def test_log_lines_can_be_left_out(cli) -> None:
+    done = cli.apart("run", cli.file(FAILS), "--no-logs")
+    assert (done.code, done.err) == (1, "")
+    assert "ZeroDivisionError" in done.out
+
+
+def test_a_quiet_run_says_nothing_but_what_its_tasks_do(cli) -> None:
+    assert cli.apart("run", cli.file(GREETING), "--quiet") == (0, "hello world\n", "")
+
+
+def test_a_quiet_run_that_fails_says_so(cli) -> None:
+    done = cli.apart("run", cli.file(FAILS), "-q")
+    assert done.code == 1
+    assert "✗ division failed after " in done.out
+    assert "ZeroDivisionError" in done.err
+
+
+def test_a_quiet_run_still_prints_the_document_it_was_asked_for(cli) -> None:
+    assert json.loads(cli.here("run", cli.file(GREETING), "-q", "--json").out)["state"] == "Success"
 
 
 def test_an_exception_that_a_task_logs_itself_keeps_its_traceback(cli) -> None:

@@ -109,6 +109,10 @@ class End:
     def failed(self) -> bool:
         return self.kind in {"Failed", "TriggerFailed"}
 
+    @property
+    def gives_data(self) -> bool:
+        return self.successful and not (self.kind == "Skipped" and self.value is None)
+
     def votes(self) -> list[End]:
         return [self] if self.children is None else self.children
 
@@ -165,10 +169,12 @@ def _end_of_map(number: int, role: Role, found: Expectation) -> End:
         elements = {
             key: _elements(source, link)
             for key, link, source in sources
-            if _by_child(link, source) or (link.mapped and link.data and source.successful)
+            if _by_child(link, source) or (link.mapped and link.data and source.gives_data)
         }
     except MappingError as error:
         return End("Failed", error)
+    if not elements and all(vote.successful for vote in common) and any(vote.kind == "Skipped" for vote in common):
+        return End("Skipped")
     if len({len(items) for items in elements.values()}) != 1:
         return End("Failed", MappingError())
     children = []

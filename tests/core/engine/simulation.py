@@ -11,8 +11,9 @@ from headrace.engine.retrying import retry_state
 from headrace.engine.scheduler import Scheduler
 from headrace.engine.task_runs import TaskRun
 from headrace.engine.worker import Work
+from headrace.references import ReleasedValue
 from headrace.run_context import ValuesFrame
-from headrace.states import Cancelled, Looped, ReleasedValue, Retrying, State
+from headrace.states import Cancelled, Looped, Retrying, State
 from headrace.tasks import Task
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from headrace import Engine, Flow, Parameter, Task, context, task, testing, unmapped
+from headrace import Engine, Flow, Parameter, Task, config, context, signals, task, testing, unmapped
 from headrace.caching import (
     all_parameters,
     duration_only,
@@ -102,6 +102,15 @@ class TestHits:
                 fails(how)
             flow.run()
         assert len(seen) == 4
+
+    def test_what_endrun_ends_is_not_cached(self, project):
+        def run() -> None:
+            raise signals.ENDRUN(Success(result=5))
+
+        with Flow("f") as flow:
+            result = task(run, cache_for=60)()
+        assert [type(flow.run().result[result]) for _ in range(2)] == [Success, Success]
+        assert entries(project) == []
 
     def test_a_retry_that_succeeds_is_cached(self):
         seen: list[int] = []
@@ -550,3 +559,52 @@ def test_parameters_of_the_run_are_in_the_context_of_a_validator():
             calls.task(1)
         flow.run()
     assert names == ["double"]
+
+
+class TestLimits:
+    def flow(self, **options: Any) -> Flow:
+        @task(cache_for=3600, cache_key="big", **options)
+        def big(x):
+            return bytes(1000) + bytes([x])
+
+        with Flow("f") as flow:
+            big.map(Parameter("xs"))
+        return flow
+
+    def run(self, flow: Flow, xs: list[int], clock: VirtualClock | None = None, **limits: float) -> State:
+        with config.set_temporary_config({f"cache.{name}": value for name, value in limits.items()}):
+            return flow.run(xs=xs, engine=Engine(clock=clock))
+
+    def test_without_limits_a_run_keeps_no_account(self, project):
+        self.run(self.flow(), [1])
+        assert [path.name for path in project.rglob("usage*")] == []
+
+    def test_a_run_that_wrote_entries_makes_room_for_them(self, project):
+        flow = self.flow()
+        for first in range(0, 20, 5):
+            assert self.run(flow, list(range(first, first + 5)), max_bytes=10_000).is_successful()
+        assert 5 <= len(entries(project)) < 10
+        assert all(state.is_cached() for state in self.run(flow, [19]).result[flow.get_tasks("big")[0]].map_states)
+
+    def test_a_run_that_wrote_entries_removes_what_is_too_old(self, project):
+        clock = VirtualClock()
+        flow = self.flow()
+        self.run(flow, [1], clock, max_age=100)
+        clock.advance(200)
+        self.run(flow, [1], clock, max_age=100)
+        assert len(entries(project)) == 1
+        self.run(flow, [2], clock, max_age=100)
+        assert len(entries(project)) == 1
+
+    def test_what_the_run_itself_used_stays(self, project):
+        flow = self.flow()
+        self.run(flow, [1])
+        state = self.run(flow, [1, 2, 3, 4], max_bytes=1000)
+        assert len(entries(project)) == 4
+        assert [len(value) for value in state.result[flow.get_tasks("big")[0]].result] == [1001] * 4
+
+    def test_a_store_that_cannot_be_pruned_is_a_warning(self, project, caplog):
+        (project / ".headrace" / "cache").mkdir(parents=True)
+        (project / ".headrace" / "cache" / "usage.json").mkdir()
+        assert self.run(self.flow(), [1], max_bytes=1000).is_successful()
+        assert "The cache could not be kept within its limits" in caplog.text

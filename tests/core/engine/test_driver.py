@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tests.core.engine.fakes import CountingExecutor, LosingExecutor, VirtualClock
 
-from headrace import Engine, Flow, context, signals, task, triggers
+from headrace import Engine, Flow, context, resource_manager, signals, task, triggers
 from headrace.abc import ExecutorContext
-from headrace.exceptions import ResultReleasedError
+from headrace.exceptions import ResultReleasedError, StateHandlerError
 from headrace.states import (
     Cancelled,
     Crashed,
@@ -341,6 +341,21 @@ class TestLoops:
         assert outcome(run, engine, max_retries=1, retry_delay=1).result == 2
         assert [found for found, _ in seen] == [0, 1, 1, 2]
 
+    def test_each_iteration_has_all_its_attempts(self, engine):
+        seen: list[tuple[int, int]] = []
+
+        def run() -> str:
+            count = context.get("task_loop_count", 1)
+            seen.append((count, context.task_run_count))
+            if context.task_run_count == 1:
+                raise ValueError
+            if count < 3:
+                raise signals.LOOP
+            return "done"
+
+        assert outcome(run, engine, max_retries=1, retry_delay=1).result == "done"
+        assert seen == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)]
+
     def test_downstream_tasks_wait_for_the_last_iteration(self):
         @task
         def count():
@@ -416,6 +431,90 @@ class TestPauses:
         final = flow.run(executor="local", task_states={**states, asked: Resume()})
         assert final.is_successful()
         assert calls == ["before", "ask"]
+
+
+class TestRaiseOnException:
+    """What ``context.raise_on_exception`` does."""
+
+    def test_the_exception_of_a_task_comes_out_of_the_run(self):
+        def run() -> None:
+            raise KeyError("odd")
+
+        flow, _ = only(run)
+        with context(raise_on_exception=True), pytest.raises(KeyError, match="odd") as caught:
+            flow.run(executor="local")
+        assert caught.traceback[-1].name == "run"
+
+    def test_it_may_be_given_to_the_run(self):
+        flow, _ = only(lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            flow.run(executor="local", context={"raise_on_exception": True})
+
+    def test_the_first_attempt_counts(self, engine):
+        attempts: list[int] = []
+
+        def run() -> None:
+            attempts.append(1)
+            raise KeyError
+
+        flow, _ = only(run, max_retries=3, retry_delay=1)
+        with context(raise_on_exception=True), pytest.raises(KeyError):
+            flow.run(executor="local", engine=engine)
+        assert attempts == [1]
+
+    def test_nothing_else_begins_but_what_cleans_up(self):
+        log: list[str] = []
+
+        class Connection:
+            def setup(self) -> None:
+                log.append("setup")
+
+            def cleanup(self, connection: object) -> None:
+                log.append("cleanup")
+
+        manager = resource_manager(Connection)
+        with Flow("f") as flow:
+            with manager() as connection:
+                used = task(lambda c: 1 / 0, name="use")(connection)
+            other = task(lambda: log.append("other"), name="other", trigger=triggers.always_run)
+            other(upstream_tasks=[used])
+        with context(raise_on_exception=True), pytest.raises(ZeroDivisionError):
+            flow.run(executor="local")
+        assert log == ["setup", "cleanup"]
+
+    def test_a_fail_signal_comes_out_as_itself(self):
+        def run() -> None:
+            raise signals.FAIL("not today")
+
+        flow, _ = only(run)
+        with context(raise_on_exception=True), pytest.raises(signals.FAIL, match="not today"):
+            flow.run(executor="local")
+
+    def test_what_a_trigger_or_a_handler_raises_comes_out_too(self):
+        def broken(*_: Any) -> Any:
+            raise KeyError("odd")
+
+        with context(raise_on_exception=True):
+            with pytest.raises(KeyError):
+                outcome(lambda: 1, trigger=broken)
+            with pytest.raises(StateHandlerError):
+                outcome(lambda: 1, state_handlers=[broken])
+
+    def test_other_signals_and_refusing_triggers_raise_nothing(self):
+        def skip() -> None:
+            raise signals.SKIP
+
+        with context(raise_on_exception=True):
+            assert outcome(skip).is_skipped()
+            assert outcome(lambda: 1, trigger=lambda states: False).is_failed()
+
+    def test_the_flow_is_told_that_it_was_cancelled(self):
+        told: list[str] = []
+        flow, _ = only(lambda: 1 / 0)
+        flow.state_handlers.append(lambda flow, old, new: told.append(type(new).__name__))
+        with context(raise_on_exception=True), pytest.raises(ZeroDivisionError):
+            flow.run(executor="local")
+        assert told == ["Running", "Cancelled"]
 
 
 class TestStatesBroughtAlong:

@@ -98,6 +98,22 @@ class TestTriggers:
         state = state_after(good, trigger=broken)
         assert type(state) is TriggerFailed
         assert isinstance(state.result, KeyError)
+        assert state.message == "The trigger 'broken' of task 'take' raised KeyError: 'odd'"
+
+    @pytest.mark.parametrize(
+        ("answer", "found"),
+        [
+            (False, "returned False."),
+            (None, "returned None, and a trigger returns True or False."),
+            ([], "returned a list that counts as False, and a trigger returns True or False."),
+        ],
+    )
+    def test_a_refusal_says_who_refused_what_and_how(self, answer, found):
+        def check(_states: Any) -> Any:
+            return answer
+
+        state = state_after(good, trigger=check)
+        assert state.message == f"Trigger failed: the trigger 'check' of task 'take' {found}"
 
     def test_a_signal_of_a_trigger_decides_the_state(self):
         def enough(_states: Any) -> bool:
@@ -322,3 +338,33 @@ class TestMaps:
             args = {"skip_on_upstream_skip": False}
             last = take.map([1, 2], upstream_tasks=[skipped], task_args=args)
         assert flow.run(executor="local").result[last].result == [1, 2]
+
+    def test_a_skipped_argument_of_two_gives_none_to_each_child_if_skips_do_not_count(self):
+        @task(skip_on_upstream_skip=False)
+        def pair(x, y):
+            return x, y
+
+        with Flow("half") as flow:
+            last = pair.map(take.map(skip()), [1, 2])
+        assert flow.run(executor="local").result[last].result == [(None, 1), (None, 2)]
+
+    def test_a_skipped_task_with_a_result_can_be_mapped_over_if_skips_do_not_count(self):
+        @task
+        def skip_with() -> Any:
+            raise signals.SKIP("not today", result=[1, 2])
+
+        with Flow("result") as flow:
+            last = take.map(skip_with(), task_args={"skip_on_upstream_skip": False})
+        assert flow.run(executor="local").result[last].result == [1, 2]
+
+    def test_a_map_over_nothing_but_skipped_tasks_is_skipped_though_skips_do_not_count(self):
+        with Flow("nothing") as flow:
+            last = take.map(skip(), task_args={"skip_on_upstream_skip": False})
+        assert type(flow.run(executor="local").result[last]) is Skipped
+
+    def test_a_signal_raised_while_a_value_is_iterated_over_decides_the_state(self):
+        def enough() -> Any:
+            yield 1
+            raise signals.SKIP("enough")
+
+        assert type(self.state_over(enough)) is Skipped

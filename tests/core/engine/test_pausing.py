@@ -10,6 +10,7 @@ import pytest
 from headrace import Flow, context, signals, task, testing, triggers
 from headrace.engine.pausing import ask_on_terminal
 from headrace.states import Paused, Resume, Success
+from headrace.tasks import pause_task
 
 
 @task(trigger=triggers.manual_only)
@@ -88,6 +89,14 @@ def test_a_paused_run_goes_on_later_with_the_states_it_ended_in() -> None:
     assert second.result[after].result == 4
 
 
+def test_a_paused_run_goes_on_from_its_state() -> None:
+    flow, approved, after = approving()
+    first = flow.run(on_pause=lambda _: [])
+    second = flow.run(state=first, task_states={approved: Resume()})
+    assert isinstance(second, Success)
+    assert second.result[after].result == 4
+
+
 def test_a_pause_that_is_raised_can_be_resumed_too() -> None:
     @task
     def wait() -> str:
@@ -98,6 +107,45 @@ def test_a_pause_that_is_raised_can_be_resumed_too() -> None:
     with Flow("f") as flow:
         waited = wait()
     assert flow.run(on_pause=lambda names: names).result[waited].result == "seen"
+
+
+class TestPauseTask:
+    """`headrace.tasks.pause_task`."""
+
+    def run(self, *arguments: Any, **options: Any) -> tuple[Any, list[str]]:
+        log: list[str] = []
+
+        def wait() -> str:
+            log.append("before")
+            pause_task(*arguments)
+            return "after"
+
+        with Flow("f") as flow:
+            waited = task(wait, name="wait")()
+        return testing.run(flow, **options)[waited], log
+
+    def test_the_task_waits_for_somebody_with_the_message(self) -> None:
+        state, _ = self.run("look at this", on_pause=lambda names: [])
+        assert (type(state), state.message, state.start_time) == (Paused, "look at this", None)
+
+    def test_without_a_message_there_is_one(self) -> None:
+        state, _ = self.run(on_pause=lambda names: [])
+        assert "Paused" in state.message
+
+    def test_once_resumed_the_whole_task_runs_again_and_passes(self) -> None:
+        state, log = self.run(on_pause=lambda names: names)
+        assert (state.result, log) == ("after", ["before", "before"])
+
+    @pytest.mark.parametrize("duration", [3600, timedelta(hours=1)])
+    def test_with_a_duration_it_goes_on_by_itself_by_the_clock_of_the_run(self, duration: Any) -> None:
+        clock = testing.VirtualClock()
+        began = clock.now()
+        state, _ = self.run("an hour", duration, clock=clock)
+        assert (state.result, clock.now() - began) == ("after", 3600)
+
+    def test_outside_of_a_run_it_raises_the_signal(self) -> None:
+        with pytest.raises(signals.PAUSE, match="look"):
+            pause_task("look")
 
 
 class Terminal(io.StringIO):

@@ -7,6 +7,7 @@ from tests.core.engine.reference import build
 
 from headrace import Flow, Parameter, flatten, mapped, task, unmapped
 from headrace.exceptions import CycleError
+from headrace.triggers import all_successful
 
 
 @task
@@ -165,6 +166,28 @@ def test_the_default_trigger_is_known_as_such():
         one()
         one(task_args={"trigger": lambda _states: True})
     assert [node.default_trigger for node in flow.plan().nodes] == [True, False]
+
+
+def test_what_is_set_on_a_task_after_a_run_counts_in_the_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Flow("changes") as flow:
+        first, second = one(), one()
+    flow.run()
+    first.trigger = lambda _states: False
+    second.result = "file:kept"
+    states = flow.run().result
+    assert states[first].is_failed()
+    assert states[second].location is not None
+    first.trigger, second.result = all_successful, None
+    states = flow.run().result
+    assert states[first].is_successful()
+    assert states[second].location is None
+
+
+def test_a_plan_is_kept_while_nothing_changes():
+    with Flow("same") as flow:
+        one()
+    assert flow.plan() is flow.plan()
 
 
 def test_reference_tasks_are_the_terminal_ones_by_default():

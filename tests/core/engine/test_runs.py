@@ -97,6 +97,29 @@ class TestParameters:
         assert flow.run(a=4).result[last].result == {"a": 4}
 
 
+class TestOptions:
+    @pytest.mark.parametrize("option", ["parameters", "context", "task_states"])
+    @pytest.mark.parametrize("wrong", [5, [1], "ab"])
+    def test_dictionaries_are_asked_for_by_name(self, option, wrong):
+        with pytest.raises(DefinitionTypeError, match=f"`{option}` of a run must be a dictionary"):
+            Flow("options").run(**{option: wrong})
+
+    def test_a_state_to_start_from_is_a_state(self):
+        with pytest.raises(DefinitionTypeError, match="`state` of a run must be a State, and is 'Success'"):
+            Flow("options").run(state="Success")
+
+    def test_a_finished_state_is_returned_as_it_is(self):
+        with Flow("options") as flow:
+            bad()
+        done = Success("Done by hand.")
+        assert flow.run(state=done) is done
+
+    def test_an_unfinished_state_without_task_states_begins_at_the_beginning(self):
+        with Flow("options") as flow:
+            good()
+        assert type(flow.run(state=Paused())) is Success
+
+
 class TestFinalState:
     def final(self, *tasks: Any, **kwargs: Any) -> State:
         with Flow("final", **kwargs) as flow:

@@ -14,7 +14,7 @@ from tests.core.engine.simulation import Simulation
 
 from headrace import Flow, mapped, task, unmapped
 from headrace.engine.scheduler import Scheduler
-from headrace.states import Cancelled, Mapped, Paused, Pending, Resume, Retrying, Scheduled, State, Success
+from headrace.states import Cancelled, Mapped, Paused, Pending, Queued, Resume, Retrying, Scheduled, State, Success
 from headrace_plugins.threads import ThreadsExecutor
 
 quick = settings(max_examples=100, deadline=None)
@@ -236,6 +236,14 @@ def test_a_retrying_run_sleeps_until_its_moment():
     assert desk.next() is None
     desk.scheduler.wake(100)
     assert desk.next() == ("number", None)
+
+
+@pytest.mark.parametrize("state", [Retrying(), Resume(), Scheduled(), Queued()])
+def test_a_state_that_names_no_moment_means_now_whatever_the_clock_says(state):
+    desk = Desk(chain())
+    desk.next()
+    desk.answer(state)
+    assert (desk.scheduler.sleeping, desk.next()) == (False, ("number", None))
 
 
 def test_sleepers_wake_in_the_order_of_their_moments():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.core.engine.fakes import Recorder, VirtualClock
 
-from headrace import Engine, Flow, context, signals, task, triggers
+from headrace import Engine, Flow, Task, context, signals, task, triggers
 from headrace.engine.transitions import call_handlers
 from headrace.exceptions import StateHandlerError
 from headrace.states import Failed, Pending, Running, Skipped, State, Success, TriggerFailed
@@ -193,18 +193,36 @@ class TestWhatAHandlerCanChange:
         assert isinstance(state.result.__cause__, KeyError)
         assert len(attempts) == (0 if when == "Running" else 1)
 
-    def test_a_task_whose_handler_fails_before_it_runs_is_reported(self, caplog):
+    def test_a_task_whose_handler_fails_before_it_runs_is_reported_with_its_traceback(self, caplog):
         def broken(*_: Any) -> None:
             raise KeyError("odd")
 
         with caplog.at_level(logging.ERROR, "headrace"):
             run_one(lambda: 1, state_handlers=[broken])
         assert "KeyError" in caplog.text
+        assert isinstance(caplog.records[0].exc_info[1], KeyError)
+
+    def test_the_message_names_handler_and_task_and_what_it_was_told_of(self):
+        def tell(*_: Any) -> None:
+            raise KeyError("odd")
+
+        state = run_one(lambda: 1, state_handlers=[tell])
+        assert state.message == "State handler 'tell' of task 'one', told of Running, raised KeyError: 'odd'"
+
+    def test_a_function_for_failures_is_named_as_well(self):
+        def tell(*_: Any) -> None:
+            raise KeyError("odd")
+
+        state = run_one(fail, on_failure=tell)
+        assert state.message == "State handler 'tell' of task 'one', told of Failed, raised KeyError: 'odd'"
 
     def test_what_is_returned_and_no_state_is_a_mistake_that_says_so(self):
         state = run_one(lambda: 1, state_handlers=[lambda *_: "done"])
         assert type(state) is Failed
-        assert "'done'" in str(state.message)
+        assert state.message == (
+            "State handler '<lambda>' of task 'one', told of Running, returned 'done'. "
+            "Return a state to end or wait in, or None to keep the new one."
+        )
 
     def test_downstream_tasks_see_the_state_the_handler_made(self):
         def rescue(_task: Any, _old: State, new: State) -> State | None:
@@ -243,6 +261,48 @@ class TestFlowHandlers:
         steps: Steps = []
         self.flow(state_handlers=[noting(steps)]).run(executor="local")
         assert steps == [("Pending", "Running"), ("Running", "Success")]
+
+    @pytest.mark.parametrize(
+        ("option", "kind", "told"),
+        [
+            ("state_handlers", "State handler", "Running"),
+            ("terminal_state_handler", "Terminal state handler", "Success"),
+        ],
+    )
+    def test_a_handler_that_raises_fails_the_flow_and_is_named_and_logged(self, caplog, option, kind, told):
+        def tell(*_: Any) -> None:
+            raise KeyError("odd")
+
+        options: dict[str, Any] = {option: [tell] if option == "state_handlers" else tell}
+        with caplog.at_level(logging.ERROR, "headrace"):
+            state = self.flow(**options).run(executor="local")
+        assert type(state) is Failed
+        assert state.message == f"{kind} 'tell' of flow 'handled', told of {told}, raised KeyError: 'odd'"
+        (record,) = caplog.records
+        assert record.getMessage() == f"Flow 'handled' failed: {state.message}"
+        assert isinstance(record.exc_info[1], KeyError)
+
+    def test_the_task_states_outlive_a_terminal_handler_that_raises(self):
+        def tell(*_: Any) -> None:
+            raise KeyError("odd")
+
+        state = self.flow(terminal_state_handler=tell).run(executor="local")
+        assert [found.result for found in state.result.values()] == [1]
+
+    def test_a_signal_of_a_terminal_handler_decides(self):
+        def judge(*_: Any) -> None:
+            raise signals.FAIL("too few rows")
+
+        state = self.flow(terminal_state_handler=judge).run(executor="local")
+        assert (type(state), state.message) == (Failed, "too few rows")
+
+    def test_on_failure_is_called_for_what_a_terminal_handler_makes_of_it(self):
+        found: list[Any] = []
+        self.flow(
+            terminal_state_handler=lambda *_: Failed("judged"),
+            on_failure=lambda _flow, state: found.append(state.message),
+        ).run(executor="local")
+        assert found == ["judged"]
 
     def test_on_failure_gets_the_flow_and_its_final_state(self):
         found: list[Any] = []
@@ -400,7 +460,7 @@ def test_call_handlers_keeps_the_beginning_of_the_attempt_in_a_failure():
     def broken(*_: Any) -> None:
         raise ValueError
 
-    assert call_handlers(None, [broken], Running(), new).started == 5.0
+    assert call_handlers(Task(name="t"), [broken], Running(), new).started == 5.0
 
 
 def test_call_handlers_without_handlers_keeps_the_state():

@@ -10,7 +10,8 @@ from tests.core.engine.fakes import FakePlugins
 from headrace import Engine, Flow, task
 from headrace.engine.values import ValueKeeper, approximate_size
 from headrace.exceptions import ResultNotFoundError, ResultReleasedError
-from headrace.states import Mapped, ReleasedValue, State, Success
+from headrace.references import ReleasedValue
+from headrace.states import Mapped, State, Success
 
 LIMIT = 10_000
 
@@ -140,6 +141,31 @@ class TestSize:
         for _ in range(100_000):
             value = [value]
         assert approximate_size(value, 10**9) > 100_000
+
+    def test_results_that_hold_each_other_are_looked_at_in_time_linear_in_their_number(self):
+        looked: list[int] = []
+
+        class Item:
+            def __sizeof__(self) -> int:
+                looked.append(1)
+                return 100
+
+        held = keeper(total_limit=10**9)
+        value: Any = None
+        for _ in range(2000):
+            value = [value, Item()]
+            held.release(Success(result=value))
+        # Each would be looked at two thousand times if every result were looked through as a whole.
+        assert len(looked) < 20 * 2000
+
+    def test_what_is_kept_already_counts_once(self):
+        first = ["x" * 400 for _ in range(20)]
+        held = keeper(value_limit=9500, total_limit=15_000)
+        outer = Success(result=[first, "y"])
+        held.release(Success(result=first))
+        # Counted in full, both would take more than the total.
+        held.release(outer)
+        assert kept(outer)
 
     def test_looking_stops_once_the_limit_is_passed(self):
         looked: list[int] = []

@@ -12,7 +12,7 @@ import pytest
 
 from headrace import context, signals, task
 from headrace.engine.worker import Outcome, Work
-from headrace.exceptions import TaskTimeoutError
+from headrace.exceptions import TaskRunError, TaskTimeoutError
 from headrace.run_context import RunFrame, current_frame
 from headrace.states import Cancelled, Crashed, Failed, Looped, Paused, Retrying, Skipped, State, Success, TimedOut
 
@@ -180,6 +180,12 @@ class TestRunName:
 
         work = make_work(run, arguments={"day": "friday"}, task_args={"task_run_name": "{day}"})
         assert work().state.result == "friday"
+
+    def test_a_placeholder_that_nothing_has_is_named(self):
+        error = self.name("{dya}", arguments={"x": 4})
+        assert isinstance(error, TaskRunError)
+        assert "`task_run_name` of task 't'" in str(error)
+        assert "Did you mean 'day'?" in str(error)
 
     def test_a_callable_gets_the_same_values(self):
         assert self.name(lambda **values: f"{values['x']}/{values['task_name']}", arguments={"x": 4}) == "4/t"

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from headrace.exceptions import DefinitionTypeError, ScheduleError
 from headrace.schedules import IntervalSchedule, RRuleSchedule, Schedule
+from headrace.schedules._zones import _hint
 from headrace.schedules.clocks import Clock, ClockEvent, CronClock, DatesClock, IntervalClock, RRuleClock
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -130,8 +131,14 @@ class TestRules:
             assert RRuleClock(rule).timezone == "UTC"
 
     def test_a_rule_without_a_zone_is_refused(self) -> None:
-        with pytest.raises(ScheduleError, match=r"no time zone.*timezone="):
+        with pytest.raises(ScheduleError, match=r"'DTSTART:20240101T000000 RRULE:FREQ=DAILY'.*no time zone.*timezone="):
             RRuleSchedule(rrule(DAILY, dtstart=datetime(2024, 1, 1)))
+
+    def test_a_set_without_a_zone_is_refused(self) -> None:
+        rules = rruleset()
+        rules.rdate(datetime(2024, 1, 1))
+        with pytest.raises(ScheduleError, match="The rule set has no time zone"):
+            RRuleClock(rules)
 
     def test_a_rule_without_a_zone_takes_that_of_the_clock(self) -> None:
         rule = rrule(DAILY, dtstart=datetime(2024, 6, 1, 9))
@@ -238,6 +245,9 @@ class TestZones:
     def test_an_unknown_zone_is_named_with_the_nearest(self) -> None:
         with pytest.raises(ScheduleError, match=r"'Europe/Berln'.*Did you mean 'Europe/Berlin'"):
             CronClock("0 9 * * *", timezone="Europe/Berln")
+
+    def test_without_any_zone_the_package_that_has_them_is_named(self) -> None:
+        assert _hint("Europe/Berlin", set()) == "There are none at all here: install the package tzdata."
 
     @pytest.mark.parametrize("name", ["Europe", "../etc/passwd", "/etc/passwd", "a\0b", "x" * 300, "+25:00"])
     def test_what_is_no_zone_is_refused(self, name: str) -> None:

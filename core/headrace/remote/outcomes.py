@@ -1,0 +1,152 @@
+"""Outcomes for the journey back: whatever a task returned or raised, the driver gets an outcome it can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from headrace.engine.worker import Outcome
+from headrace.exceptions import RemoteError, TransferError, describe
+from headrace.locations import Location, located
+from headrace.masking import mask, mask_error
+from headrace.remote.pickles import Pickler, load
+from headrace.states import Failed, State, Success
+
+if TYPE_CHECKING:
+    from headrace.engine.worker import Work
+
+__all__ = ["PackedOutcome", "pack_outcome", "unpack_outcome"]
+
+
+class PackedOutcome(NamedTuple):
+    """An outcome as plain data.
+
+    ``error`` is a pickled exception, and ``traceback`` how it would have been printed. ``location`` is whether the
+    work's keeper has the result, rather than its memory, the text, and what the owner reads it by.
+    """
+
+    key: int
+    data: bytes | memoryview
+    buffers: list[Any]
+    error: bytes | None = None
+    traceback: str = ""
+    location: tuple[Any, ...] | None = None
+
+
+class RemoteTracebackError(Exception):
+    """The cause of an exception that was raised in another process; its text is the traceback there."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0]}"
+
+
+def pack_outcome(work: Work, outcome: Outcome, pickler: Pickler, *, out_of_band: bool = False) -> PackedOutcome:
+    """Return ``outcome`` as plain data, in the process that ran ``work``.
+
+    What cannot be pickled becomes a failure that says so. Secrets that this process has resolved are masked in the
+    texts of an exception. With ``out_of_band``, large buffers of the result are left in ``buffers``.
+    """
+    state = outcome.state
+    if isinstance(state._result, BaseException):
+        return _pack_error(outcome, state._result, pickler)
+    buffers: list[Any] = []
+    location = state.location
+    if isinstance(location, Location):
+        state.location = None
+    try:
+        what = f"What task {work.name!r} returned"
+        data = pickler.dump(_fields(state), what, buffers if out_of_band else None, {"result": state._result})
+    except TransferError as error:
+        return pack_outcome(work, Outcome(outcome.key, _failed(error, state)), pickler)
+    if not isinstance(location, Location):
+        return PackedOutcome(outcome.key, data, buffers)
+    kept = location.owner is cast("object", work.keeper)
+    return PackedOutcome(outcome.key, data, buffers, location=(kept, str(location), *location.arguments))
+
+
+def _fields(state: State) -> object:
+    """Return what `_state` makes the state of; most are plain successes, which need no class to be named."""
+    if state.__class__ is Success and state._context is None and not state.attempts:
+        return state.message, state._result, state.started, state.timestamp, state.location
+    return state
+
+
+def _state(fields: Any) -> State:
+    if isinstance(fields, State):
+        return fields
+    message, result, started, timestamp, location = fields
+    state = Success(message, result)
+    state.started, state.timestamp, state.location = started, timestamp, location
+    return state
+
+
+def _failed(error: BaseException, before: State) -> State:
+    state = Failed(describe(error), error)
+    state.started = before.started
+    return state
+
+
+def _pack_error(outcome: Outcome, error: BaseException, pickler: Pickler) -> PackedOutcome:
+    state = outcome.state
+    mask_error(error)
+    text = mask(_formatted(error))
+    try:
+        packed = pickler.dump(error, "The exception")
+    except TransferError:
+        packed = None
+    state.result = None
+    message, state.message = state.message, None
+    data = pickler.dump((state, message and mask(message), mask(describe(error))), "The state")
+    return PackedOutcome(outcome.key, data, [], packed, text)
+
+
+def _formatted(error: BaseException) -> str:
+    import traceback  # noqa: PLC0415 - only where something went wrong
+
+    try:
+        return "".join(traceback.format_exception(error)).rstrip()
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return describe(error)
+
+
+def unpack_outcome(work: Work, packed: PackedOutcome) -> Outcome:
+    """Return the outcome that ``packed`` was made of, in the process that drives the run; never raises.
+
+    An exception has the traceback of the other process as the text of its cause. What cannot be read here becomes a
+    failure that says so.
+    """
+    try:
+        state = _unpacked(work, packed)
+    except TransferError as error:
+        state = Failed(describe(error), error)
+    return Outcome(packed.key, state)
+
+
+def _unpacked(work: Work, packed: PackedOutcome) -> State:
+    fields = load(packed.data, f"What task {work.name!r} returned", packed.buffers)
+    if not packed.traceback:
+        state = _state(fields)
+        if packed.location is not None:
+            kept, text, *arguments = packed.location
+            # What reads it is here; only what to read has travelled.
+            owner: Any = work.keeper if kept else getattr(work, "memory", None)
+            state.location = located(text, owner, *arguments)
+        return state
+    state, state.message, described = fields
+    state.result = _error(packed, described)
+    return state  # type: ignore[no-any-return]
+
+
+def _error(packed: PackedOutcome, described: str) -> BaseException:
+    error: BaseException
+    try:
+        error = load(packed.error, "The exception") if packed.error else _substitute(described)
+    except TransferError:
+        error = _substitute(described)
+    if not isinstance(error, BaseException):
+        error = _substitute(described)
+    error.__cause__ = RemoteTracebackError(packed.traceback)
+    return error
+
+
+def _substitute(described: str) -> RemoteError:
+    return RemoteError(f"{described} (an exception that cannot be sent between processes)")

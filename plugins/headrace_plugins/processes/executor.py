@@ -1,0 +1,143 @@
+"""The executor ``processes``: tasks in worker processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from headrace.abc import Capability, Executor
+from headrace.engine.worker import Outcome
+from headrace.exceptions import ExecutorError, PluginOptionError, describe, nearest
+from headrace.states import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import ExitStack
+
+    from headrace.abc import ExecutorContext
+    from headrace.engine.worker import Work
+    from headrace_plugins.processes.pool import Pool
+
+__all__ = ["ProcessesExecutor"]
+
+# So that jobs that wait for a resource do not keep others from being submitted.
+_ROOM_FOR_WAITING: Final = 1000
+
+
+class ProcessesExecutor(Executor):
+    """Runs up to ``workers`` tasks at the same time, each in a process of its own.
+
+    For Python code that computes, and for tasks that must not take others with them: a task whose process dies is
+    Crashed, alone, and its worker is replaced. Timeouts are hard. What tasks are called with and what they return is
+    pickled; large arrays go through shared memory. Needs POSIX; all of the below is in effect on Linux, while other
+    systems let a process that a task has moved out of its process group stay.
+
+    Args:
+        workers: how many processes; by default one per core that this process may use.
+        memory_limit: bytes of address space that a worker may use; more raises MemoryError in the task.
+        max_tasks_per_worker: after how many tasks a worker is replaced; by default never.
+        kill_grace: seconds between asking a task that is out of time to end, and killing it.
+        preload: names of modules that are imported once, before workers are made.
+        resources: amounts that tasks with `resources` share, such as ``{"gpu": 2}``.
+
+    Raises:
+        PluginOptionError: a ValueError; an option makes no sense.
+    """
+
+    capabilities = frozenset({Capability.REMOTE, Capability.HARD_TIMEOUT, Capability.CANCEL})
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        memory_limit: int | None = None,
+        max_tasks_per_worker: int | None = None,
+        kill_grace: float = 5.0,
+        preload: Sequence[str] = (),
+        resources: Mapping[str, float] | None = None,
+    ) -> None:
+        _check("workers", workers, 1)
+        _check("memory_limit", memory_limit, 1)
+        _check("max_tasks_per_worker", max_tasks_per_worker, 1)
+        _check("kill_grace", kill_grace, 0)
+        self.workers = workers or _cores()
+        self.memory_limit = memory_limit
+        self.max_tasks_per_worker = max_tasks_per_worker
+        self.kill_grace = kill_grace
+        self.preload = tuple([preload] if isinstance(preload, str) else preload)
+        self.resources = dict(resources or {})
+        self._pool: Pool | None = None
+
+    @property
+    def capacity(self) -> int:
+        """Return twice the workers, so that each finds its next task waiting; more where tasks are short, or wait."""
+        if self.resources:
+            return 2 * self.workers + _ROOM_FOR_WAITING
+        return self.workers * (2 if self._pool is None else self._pool.depth)
+
+    def start(self, context: ExecutorContext, stack: ExitStack) -> None:
+        """Start workers in the background; on exit, end them and whatever they have started."""
+        if sys.platform == "win32":
+            raise ExecutorError(
+                "Executor 'processes' needs POSIX, and this is Windows.", hint="Use `threads`, or a cluster."
+            )
+        from headrace.remote import Courier, Levels
+        from headrace_plugins.processes.pool import Pool
+        from headrace_plugins.processes.supervisor import Setup
+
+        setup = Setup(Levels.current(), self.preload, self.memory_limit)
+        self._courier = Courier()
+        self._pool = Pool(setup, self.workers, self.resources, self.max_tasks_per_worker, self.kill_grace)
+        stack.callback(self._close)
+        self._pool.start(context.task_count)
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
+        """Send ``work`` to a worker; raise TransferError naming what cannot be pickled."""
+        from headrace_plugins.processes.jobs import Job
+
+        needs = getattr(work.task, "resources", None) or {}
+        refusal = self._refusal(work.name, needs)
+        if refusal is not None:
+            deliver(Outcome(work.key, Failed(describe(refusal), refusal)))
+            return
+        buffers: list[object] = []
+        parts = self._courier.parts(work)
+        data = self._courier.dump(work, buffers)
+        assert self._pool is not None
+        self._pool.submit(Job(work=work, needs=needs, deliver=deliver, parts=parts, data=data, buffers=buffers))
+
+    def _refusal(self, task: str, needs: Mapping[str, float]) -> PluginOptionError | None:
+        """Return why a task with such needs would wait for ever, or None."""
+        for name, amount in needs.items():
+            if amount > self.resources.get(name, 0):
+                return PluginOptionError(
+                    f"Task {task!r} needs {amount:g} of {name!r}, and executor 'processes' has "
+                    f"{self.resources.get(name, 0):g}.",
+                    hint=f"Make it with `resources={{{name!r}: {amount:g}}}`. {nearest(name, self.resources)}".strip(),
+                )
+        return None
+
+    def withdraw(self) -> list[Work]:
+        """Take back what no worker has been sent."""
+        return [] if self._pool is None else self._pool.withdraw()
+
+    def cancel(self, *, force: bool) -> None:
+        """Raise KeyboardInterrupt in every task that runs, or kill its process and what it has started."""
+        if self._pool is not None:
+            self._pool.cancel(force=force)
+
+
+def _check(option: str, value: float | None, least: int) -> None:
+    if value is not None and value < least:
+        raise PluginOptionError(f"Executor 'processes' needs {option} of at least {least}, and got {value}.")
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,69 @@
+"""The conformance kit of executors notices those that break the contract."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+BROKEN = Path(__file__).with_name("broken_executors.py")
+NOTICED = {
+    "DeliversTwice": "test_every_piece_of_work_is_delivered_exactly_once",
+    "LosesWork": "test_results_of_a_map_are_in_the_order_of_its_elements",
+    "LosesErrors": "test_an_exception_comes_back_as_it_was",
+    "TellsErrorsApartByTheirText": "test_exceptions_that_cannot_travel_still_fail_their_tasks_alone",
+    "LooksAtResults": "test_values_that_cannot_be_compared_or_shown_are_values_too",
+    "LeaksThreads": "test_no_threads_are_left",
+    "LeaksDescriptors": "test_no_descriptors_are_left",
+    "WaitsForMore": "test_capacity_is_enough_to_get_everything_delivered",
+    "WantsNothing": "test_capacity_is_a_positive_whole_number",
+    "LastComesFirst": "test_nothing_waits_for_ever_behind_what_was_submitted_later",
+    "WorksOnceOnly": "test_it_can_be_started_again",
+    "ForgetsTheContext": "test_a_task_sees_the_context_of_its_run",
+    "SwallowsLogs": "test_log_lines_of_tasks_are_handled_by_the_process_that_drives_the_run",
+    "DeliversWhatItGaveBack": "test_work_is_either_taken_back_or_delivered",
+    "CannotCancelAfterAll": "test_an_outcome_is_delivered_for_what_was_stopped",
+    "CannotKillAfterAll": "test_work_that_waits_does_not_go_on_when_it_is_late",
+    "WaitsForTheDead": "test_work_whose_process_dies_is_delivered_as_crashed",
+}
+
+
+@pytest.fixture(scope="module")
+def endings(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], str]:
+    """Run the tests that should notice, and the same ones on an executor that is sound; return how each ended."""
+    folder = tmp_path_factory.mktemp("kit")
+    runs = {
+        folder / "broken.xml": [f"{BROKEN}::Test{name}::{test}" for name, test in NOTICED.items()],
+        folder / "sound.xml": [f"{BROKEN}::TestSound::{test}" for test in NOTICED.values()],
+    }
+    running = [_start(report, chosen) for report, chosen in runs.items()]
+    printed = [process.communicate(timeout=110)[0] for process in running]
+    assert [process.returncode for process in running] == [1, 0], "\n".join(printed)
+    cases = [case for report in runs for case in ElementTree.parse(report).iter("testcase")]
+    return {(case.attrib["classname"].rpartition(".Test")[2], case.attrib["name"]): _ending(case) for case in cases}
+
+
+def _start(report: Path, chosen: list[str]) -> subprocess.Popen[str]:
+    folder = report.parent
+    options = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull)
+    command = [sys.executable, "-m", "pytest", *options, f"--rootdir={folder}", f"--junitxml={report}", *chosen]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _ending(case: ElementTree.Element) -> str:
+    return "; ".join(f"{part.tag}: {part.get('message')}" for part in case) or "passed"
+
+
+@pytest.mark.parametrize(("name", "test"), NOTICED.items())
+def test_what_breaks_the_contract_is_noticed(endings: Mapping[tuple[str, str], str], name: str, test: str) -> None:
+    assert endings[name, test].startswith("failure")
+
+
+@pytest.mark.parametrize("test", NOTICED.values())
+def test_what_keeps_it_is_not(endings: Mapping[tuple[str, str], str], test: str) -> None:
+    assert endings["Sound", test].startswith(("passed", "skipped: this executor does not declare"))
