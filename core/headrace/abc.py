@@ -7,14 +7,14 @@ exit stack it gets there, so it has no ``close`` to forget.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from headrace.references import ResultReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import ExitStack
 
     from headrace.engine.worker import Outcome, Work
@@ -45,13 +45,29 @@ class Capability(Enum):
     """Results stay where they were made and travel between tasks as references: see `ResultReference`."""
 
 
+def _no_depth(_slug: str) -> int:
+    return 0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutorContext:
-    """What an executor is told about the run it serves."""
+    """What an executor is told about the run it serves.
+
+    Attributes:
+        flow_name: the name of the flow.
+        flow_run_id: the id of the run.
+        task_count: how many tasks the flow has; a mapped one counts once.
+        plugins: the distributions beside headrace that the result stores and serializers in use come from, with their
+            versions. They are needed wherever tasks run.
+        depth_of: returns how many tasks lie before a task, given by its slug, on the longest way to it; for executors
+            that order what waits, so that what was begun is brought to an end first.
+    """
 
     flow_name: str
     flow_run_id: str
     task_count: int
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    depth_of: Callable[[str], int] = _no_depth
 
 
 class Executor(ABC):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import types
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 __all__ = ["coerce", "describe_type", "from_data", "from_text"]
 
+# What a value of an abstract kind is made as.
+_CONCRETE: Mapping[Any, type] = {
+    **dict.fromkeys((Collection, Iterable, MutableSequence, Sequence), list),
+    AbstractSet: set,
+    **dict.fromkeys((Mapping, MutableMapping), dict),
+}
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -61,6 +66,9 @@ def _is_instance(value: object, kind: Any) -> bool:
     # Of the numbers, a bool is no int here, but an int is a float.
     if isinstance(value, bool) and kind in (int, float):
         return False
+    # A text is a sequence of letters, which is not what anybody means by a sequence.
+    if isinstance(value, str) and kind in _CONCRETE:
+        return False
     if kind is float and isinstance(value, int):
         return True
     try:
@@ -73,11 +81,12 @@ def from_text(text: str, kind: Any) -> Any:
     """Return ``text`` as a value of type ``kind``; raise ValueError if it is not one.
 
     Known are str, int, float, bool, date, datetime, Path, Enum classes (by name or value), Literal, unions and None,
-    and list, tuple, set and dict, with or without element types, as JSON. Any other type takes JSON, or the text
-    itself where it is not JSON.
+    and list, tuple, set and dict, or a Sequence or Mapping, with or without element types, as JSON. Any other type
+    takes JSON, or the text itself where it is not JSON.
     """
     kind = _plain(kind)
     origin = get_origin(kind) or kind
+    origin = _CONCRETE.get(origin, origin)
     if origin in (Union, types.UnionType):
         return _first_that_fits(text, get_args(kind))
     if origin is Literal:
@@ -195,6 +204,7 @@ def describe_type(kind: Any) -> str:
     """Return what to call ``kind`` in a message: "a whole number", "one of 'a', 'b'"."""
     kind = _plain(kind)
     origin = get_origin(kind) or kind
+    origin = _CONCRETE.get(origin, origin)
     if kind is Any or kind is object:
         return "anything"
     if origin in (Union, types.UnionType):

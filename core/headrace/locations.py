@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Location", "Owner", "located"]
 
 
 class Owner(Protocol):
-    """What wrote a result, and reads it back."""
+    """What wrote a result, and reads it back: ``reload`` returns the result that its arguments name."""
 
-    def reload(self, *arguments: Any) -> object:
-        """Return the result that ``arguments`` name."""
+    @property
+    def reload(self) -> Callable[..., object]: ...
 
 
 class Location(str):

@@ -28,12 +28,14 @@ from headrace.masking import mask, masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 __all__ = [
     "JsonFormatter",
     "Logger",
     "MaskingFilter",
     "RunContextFilter",
+    "capture_lines",
     "capture_stdout",
     "configure",
     "get_logger",
@@ -303,20 +305,19 @@ def _formatter(settings: _Settings, section: Any) -> logging.Formatter:
 LONGEST_PARTIAL_LINE: Final = 65_536
 
 
-class _LineLogger:
-    """Sends complete lines to a logger. Several threads may write, when they share a copied context."""
+class _Lines:
+    """Hands on complete lines. Several threads may write, when they share a copied context."""
 
-    def __init__(self, logger: Logger, level: int) -> None:
+    def __init__(self, send: Callable[[str], object]) -> None:
         self.closed = False
-        self._logger = logger
-        self._level = level
+        self._send = send
         self._parts: list[str] = []
         self._length = 0
         self._lock = Lock()
 
     def write(self, text: str) -> None:
         for line in self._complete(text):
-            self._log(line)
+            self._hand_on(line)
 
     def close(self) -> None:
         """Send what was written since the last line ended."""
@@ -324,7 +325,7 @@ class _LineLogger:
             self.closed = True
             rest = "".join(self._parts)
         if rest:
-            self._log(rest)
+            self._hand_on(rest)
 
     def _complete(self, text: str) -> Iterable[str]:
         """Add ``text``; take out the lines that are complete, or too long to be kept waiting."""
@@ -341,16 +342,16 @@ class _LineLogger:
             self._parts, self._length = [rest], len(rest)
             return lines
 
-    def _log(self, line: str) -> None:
+    def _hand_on(self, line: str) -> None:
         # A handler that writes to sys.stdout must not get its own line back.
         token = _capturing.set(None)
         try:
-            self._logger.log(self._level, "%s", line.removesuffix("\r"), stacklevel=4)  # the frame of the print
+            self._send(line.removesuffix("\r"))
         finally:
             _capturing.reset(token)
 
 
-_capturing: ContextVar[_LineLogger | None] = ContextVar("headrace_capturing_stdout", default=None)
+_capturing: ContextVar[_Lines | None] = ContextVar("headrace_capturing_stdout", default=None)
 _routing = Lock()
 
 
@@ -381,15 +382,21 @@ class _Router:
         return getattr(self.original, name)
 
 
+def capture_stdout(logger: Logger, level: int = logging.INFO) -> AbstractContextManager[None]:
+    """Log each line printed inside the block with ``logger``, as `capture_lines` captures them."""
+    # The stack level is that of the print.
+    return capture_lines(lambda line: logger.log(level, "%s", line, stacklevel=5))
+
+
 @contextmanager
-def capture_stdout(logger: Logger, level: int = logging.INFO) -> Iterator[None]:
-    """Send each line printed inside the block to ``logger``; a last line without an end follows when it ends.
+def capture_lines(send: Callable[[str], object]) -> Iterator[None]:
+    """Call ``send`` with each line printed inside the block; a last line without an end follows when it ends.
 
     Only what this thread and asyncio task print, and what runs in a copy of their context, is captured: other threads
     print as before. While any block is open ``sys.stdout`` is a stand-in; the last one to end puts the original back.
     What is written to ``sys.stdout.buffer``, to the file descriptor or by another process is not captured.
     """
-    lines = _LineLogger(logger, level)
+    lines = _Lines(send)
     router = _enter_router()
     token = _capturing.set(lines)
     try:

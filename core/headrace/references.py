@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from typing import Self
 
 __all__ = ["ReleasedValue", "ResultReference", "StandIn"]
 
@@ -57,3 +58,7 @@ class ResultReference(StandIn):
     def element(self, index: int) -> ResultReference:
         """Return what stands for one element, which stays where it is."""
         raise NotImplementedError
+
+    @classmethod
+    def prefetch(cls, references: Sequence[Self]) -> None:
+        """Take note that all of these are going to be loaded next, each once: many may be had for the price of one."""

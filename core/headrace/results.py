@@ -190,7 +190,7 @@ class ResultKeeper(ResultFiles):
         if self._folder:
             from headrace.templates import location_from  # noqa: PLC0415 - only where it is configured
 
-            return location_from("`results.location` of the configuration", self._folder, work.arguments)
+            return location_from("`results.location` of the configuration", self._folder, work.all_arguments())
         return f"{self._prefix}/{work.parent.lookup('flow_run_id') if work.parent else 'run'}"
 
     def load(self, location: str) -> object:

@@ -50,6 +50,11 @@ class RunSignature:
         empty = inspect.Parameter.empty
         self._required = frozenset(n for n in known if self.signature.parameters[n].default is empty)
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default values, by argument."""
+        return {name: p.default for name, p in self.signature.parameters.items() if p.default is not p.empty}
+
     @staticmethod
     def _check(owner: str, parameter: inspect.Parameter, function: Callable[..., object]) -> None:
         if parameter.kind is parameter.VAR_POSITIONAL:

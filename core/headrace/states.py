@@ -475,7 +475,7 @@ class Mapped(Success):
     def _handed_on(self) -> Any:
         if self._result is not None:
             return self._result
-        return [None if state is None else state._handed_on for state in self.map_states]
+        return [None if state is None else state._handed_on for state in self.map_states]  # noqa: SLF001 - a state's too
 
 
 class Skipped(Success):

@@ -158,6 +158,21 @@ class TaskOptions:
             raise TaskDefinitionError(f"`max_in_flight` of task {self._name!r} is {limit}; it must be at least 1.")
         return limit
 
+    def resources(self, resources: Mapping[str, float] | None) -> dict[str, float] | None:
+        """Return a copy; refuse names that are no texts, and amounts that occupy nothing or more than there can be."""
+        if resources is None:
+            return None
+        if not isinstance(resources, Mapping) or not all(isinstance(name, str) for name in resources):
+            raise self._wrong_type("resources", resources, 'a dictionary of amounts such as {"gpu": 1}')
+        for name, amount in resources.items():
+            if isinstance(amount, bool) or not isinstance(amount, int | float):
+                raise self._wrong_type(f"resources[{name!r}]", amount, "a number")
+            if not 0 < amount < float("inf"):
+                raise TaskDefinitionError(
+                    f"`resources[{name!r}]` of task {self._name!r} is {amount}; it must be positive and finite."
+                )
+        return dict(resources)
+
     def nout(self, nout: int | None, signature: inspect.Signature) -> int | None:
         """Return ``nout``, or the length of an annotated tuple."""
         if nout is not None:
@@ -174,6 +189,8 @@ class TaskOptions:
             task.timeout = self.timeout(task.timeout)
         if "trigger" in changes:
             task.trigger = self.trigger(task.trigger)
+        if "resources" in changes:
+            task.resources = self.resources(task.resources)
         if "state_handlers" in changes:
             task.state_handlers = self.state_handlers(task.state_handlers, None)
         if changes.get("nout") is not None:

@@ -86,6 +86,8 @@ class Task(OperatorsMixin):
         nout: how many values ``run`` returns, so that the task can be unpacked inside a flow.
         serializer: the form that results are kept in: the name of a serializer plugin such as ``"json"``, or a
             serializer.
+        resources: what a run occupies of what the executor shares out among runs, such as ``{"gpu": 1}``. Executors
+            that share out nothing, ``local`` and ``threads`` among them, run the task all the same.
 
     Raises:
         TaskDefinitionError: a ValueError; arguments contradict each other or ``run`` has an impossible signature.
@@ -112,6 +114,8 @@ class Task(OperatorsMixin):
     result = StorageOption["str | ResultStore | Result"]()
     target = StorageOption["str | Callable[..., str]"]()
     serializer = StorageOption["str | Serializer"]()
+    # None for the many tasks that say nothing.
+    resources: Mapping[str, float] | None = None
     # Whether ``run`` is a coroutine function; such tasks run on the event loop of the run, whatever the executor.
     is_async: bool
     # How this task maps, if it does: see `map`.
@@ -158,6 +162,7 @@ class Task(OperatorsMixin):
         task_run_name: str | Callable[..., str] | None = None,
         nout: int | None = None,
         serializer: str | Serializer | None = None,
+        resources: Mapping[str, float] | None = None,
     ) -> None:
         preset = None
         if self._preset or not OPTIONS.isdisjoint(vars(self)):
@@ -187,6 +192,8 @@ class Task(OperatorsMixin):
         )
         if storage is not None:
             self.storage = storage
+        if resources is not None:
+            self.resources = options.resources(resources)
         if preset is not None:
             warn_of_preset_options(self, preset)
 

@@ -119,7 +119,7 @@ def test_one_timeout_fails_no_sibling(executor):
         time.sleep(seconds)
 
     with Flow("f") as flow:
-        mapped = task(nap, timeout=0.2).map([0, 5, 0])
+        mapped = task(nap, timeout=0.5).map([0, 5, 0])
     state = flow.run(executor=executor).result[mapped]
     assert isinstance(state, Mapped)
     assert [type(child) for child in state.map_states] == [Success, TimedOut, Success]

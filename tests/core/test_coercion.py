@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum, IntEnum
 from pathlib import Path, PosixPath
@@ -56,6 +57,9 @@ class Celsius(float):
         ("none", str | None, None),
         ("[1, 2]", list, [1, 2]),
         ('["1", 2]', list[int], [1, 2]),
+        ('["1", 2]', Sequence[int], [1, 2]),
+        ('["a"]', Iterable, ["a"]),
+        ('{"a": "1"}', Mapping[str, float], {"a": 1.0}),
         ("[1, 2]", list[float], [1.0, 2.0]),
         ('[1, "a"]', list[str], ["1", "a"]),
         ("[[1], []]", list[list[int]], [[1], []]),
@@ -188,6 +192,8 @@ def test_data_that_do_not_fit_are_a_value_error(given, kind):
         (PosixPath, "a path"),
         (list[int], "a JSON list"),
         (dict, "a JSON object"),
+        (Sequence[int], "a JSON list"),
+        (Mapping[str, int], "a JSON object"),
         (int | None, "a whole number or nothing"),
         (Literal["a", "b"], "one of 'a', 'b'"),
         (Colour, "one of RED, BLUE"),

@@ -443,6 +443,20 @@ def plain(x):
     return x
 
 
+@task(resources={"gpu": 1, "memory": 0.5})
+def demanding(x):
+    return x
+
+
+def test_the_resources_of_a_task_are_kept():
+    with Flow("f") as flow:
+        demanding(1, task_args={"slug": "it"})
+        plain(1, task_args={"slug": "modest"})
+    assert only(again(flow), "it").resources == {"gpu": 1, "memory": 0.5}
+    assert only(again(flow), "modest").resources is None
+    assert "resources" not in plain.serialize()["options"]
+
+
 class TestStorageOptions:
     def test_they_are_among_the_options_of_a_task(self):
         record = stored.serialize()

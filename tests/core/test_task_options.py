@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace import Task, config, task
+from headrace import Flow, Task, config, task
 from headrace.exceptions import TaskDefinitionError
 from headrace.retries import exponential_backoff
 from headrace.states import Failed, Success
@@ -203,6 +203,53 @@ class TestStateHandlers:
     def test_on_failure_that_cannot_be_called_is_a_type_error(self):
         with pytest.raises(TypeError, match="cannot be called"):
             Task(on_failure="mail")  # type: ignore[arg-type]
+
+
+class TestResources:
+    def test_amounts_may_be_whole_or_not(self):
+        assert Task(resources={"gpu": 1, "memory": 0.5}).resources == {"gpu": 1, "memory": 0.5}
+
+    def test_what_was_given_can_change_without_changing_the_task(self):
+        given = {"gpu": 1}
+        new = Task(resources=given)
+        given["gpu"] = 2
+        assert new.resources == {"gpu": 1}
+
+    @pytest.mark.parametrize("wrong", ["gpu", ["gpu"], 1, {1: 1}, {"gpu": "1"}, {"gpu": True}, {"gpu": None}])
+    def test_anything_but_numbers_by_name_is_a_type_error(self, wrong):
+        with pytest.raises(TypeError, match="resources"):
+            Task(resources=wrong)
+
+    @pytest.mark.parametrize("amount", [0, -1, -0.5, NO, ENDLESS])
+    def test_an_amount_that_is_not_positive_and_finite_is_a_value_error(self, amount):
+        with pytest.raises(ValueError, match="gpu"):
+            Task(resources={"gpu": amount})
+
+    def test_a_copy_keeps_them_and_can_have_others(self):
+        original = Task(resources={"gpu": 1})
+        assert original.copy().resources == {"gpu": 1}
+        assert original.copy(resources={"gpu": 2}).resources == {"gpu": 2}
+        assert original.copy(resources=None).resources is None
+        assert original.resources == {"gpu": 1}
+
+    def test_a_copy_is_checked_too(self):
+        with pytest.raises(ValueError, match="gpu"):
+            Task().copy(resources={"gpu": 0})
+
+    def test_functions_and_calls_can_have_them(self):
+        @task(resources={"gpu": 1})
+        def train() -> None: ...
+
+        with Flow("training") as flow:
+            as_usual, alone = train(), train(task_args={"resources": {"gpu": 4}})
+        assert (as_usual.resources, alone.resources) == ({"gpu": 1}, {"gpu": 4})
+        assert len(flow.tasks) == 2
+
+    @pytest.mark.parametrize("executor", ["local", "threads"])
+    def test_executors_that_share_out_nothing_run_the_task(self, executor):
+        with Flow("training") as flow:
+            trained = task(lambda: 5, name="train", resources={"gpu": 100})()
+        assert flow.run(executor=executor).result[trained].result == 5
 
 
 class TestNout:

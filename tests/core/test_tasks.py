@@ -77,6 +77,7 @@ class TestNew:
         assert new.log_stdout is False
         assert new.task_run_name is None
         assert new.nout is None
+        assert new.resources is None
         assert new.auto_generated is False
 
     def test_options_can_be_given_by_position_in_the_classic_order(self):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from headrace.exceptions import DefinitionTypeError
 from headrace.references import ReleasedValue
-from headrace.states import State
+from headrace.states import Mapped, Paused, Resume, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from headrace.engine.plan import Node, Plan
     from headrace.tasks import Task
 
-__all__ = ["brought_states", "withhold_cached"]
+__all__ = ["brought_states", "gone_on", "withhold_cached"]
+
+
+def gone_on(earlier: object, given: State) -> State:
+    """Return what a task that ended in ``earlier`` starts from where a run says ``given``.
+
+    To resume a map is to resume those of its children that are paused.
+    """
+    if not (isinstance(given, Resume) and isinstance(earlier, Mapped)):
+        return given
+    children = [given if isinstance(child, Paused) else child for child in earlier.map_states]
+    return Mapped(earlier.message, map_states=children)
 
 
 def brought_states(flow_name: str, plan: Plan, task_states: Mapping[Task, State]) -> dict[int, State]:

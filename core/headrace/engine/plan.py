@@ -79,7 +79,7 @@ class Node:
 class Plan:
     """Immutable; shared by all runs of the flow until the flow or one of its tasks changes."""
 
-    __slots__ = ("index", "nodes", "nodes_with_storage", "parameters", "reference", "tasks")
+    __slots__ = ("_depths", "index", "nodes", "nodes_with_storage", "parameters", "reference", "tasks")
 
     def __init__(self, nodes: list[Node], index: dict[Task, int], reference: list[int], tasks: list[Task]) -> None:
         self.nodes = nodes
@@ -89,6 +89,16 @@ class Plan:
         self.tasks = tasks
         self.parameters = [node.task for node in nodes if isinstance(node.task, Parameter)]
         self.nodes_with_storage = [node for node in nodes if node.task.storage is not None]
+        self._depths: dict[str, int] = {}
+
+    def depth_of(self, slug: str) -> int:
+        """Return how many tasks lie before the one with that slug, on the longest way to it."""
+        if not self._depths:
+            by_index: list[int] = []
+            for node in self.nodes:
+                by_index.append(max((by_index[source] + 1 for source in node.sources), default=0))
+            self._depths = {node.slug: depth for node, depth in zip(self.nodes, by_index, strict=True)}
+        return self._depths[slug]
 
     def is_current(self) -> bool:
         """Tell whether what the plan knows of each task is still so, since anybody may set an attribute of one."""

@@ -129,7 +129,7 @@ class TargetMemory(Memory):
 
     def recall(self, work: Work) -> Recollection:
         """Work out the location; raise ResultLocationError if it cannot be."""
-        return _TargetRecollection(self, work, location_from(self.what, self.template, work.arguments))
+        return _TargetRecollection(self, work, location_from(self.what, self.template, work.all_arguments()))
 
     def reload(self, location: str, digest: bytes | None = None) -> object:
         """Return the value at ``location``; with a digest, raise ResultError if it is no longer what was written."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.abc import Executor as ExecutorInterface
 from headrace.abc import ExecutorContext
-from headrace.engine.brought import brought_states, withhold_cached
+from headrace.engine.brought import brought_states, gone_on, withhold_cached
 from headrace.engine.driver import Driver
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.scheduler import Scheduler
@@ -21,7 +21,7 @@ from headrace.run_context import Build, RunFrame, building, current_frame, run_a
 from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from headrace.abc import Executor, ResultStore
@@ -78,11 +78,17 @@ class RunOptions:
                 raise DefinitionTypeError(f"`{name}` of a run must be a dictionary, and is {value!r}.")
         if self.state is not None and not isinstance(self.state, State):
             raise DefinitionTypeError(f"`state` of a run must be a State, and is {self.state!r}.")
+        if isinstance(self.notify, str) or not isinstance(self.notify, Sequence):
+            raise DefinitionTypeError(f"`notify` of a run must be a list of URLs, and is {self.notify!r}.")
+        if not callable(self.on_pause):
+            raise DefinitionTypeError(f"`on_pause` of a run must be callable, and is {self.on_pause!r}.")
 
     def first_states(self) -> Mapping[Task, State]:
         """Return what tasks start from, by task."""
         earlier = None if self.state is None else self.state.result
-        return {**earlier, **self.task_states} if isinstance(earlier, Mapping) else self.task_states
+        if not isinstance(earlier, Mapping):
+            return self.task_states
+        return {**earlier, **{task: gone_on(earlier.get(task), state) for task, state in self.task_states.items()}}
 
 
 def run_flow(
@@ -225,7 +231,7 @@ class _Run:
             running.result = self._task_states()
             return running
         self._scheduler.start(brought)
-        driver.run(ExecutorContext(flow_name=self._flow.name, flow_run_id=self._id, task_count=len(self._plan.nodes)))
+        driver.run(self._executor_context())
         final = self._end(transitions, running, cancelled=driver.interrupted or driver.error is not None)
         if storage is not None:
             storage.tidy(self._cached_states())
@@ -246,6 +252,16 @@ class _Run:
         options = self._engine.config["engine"].get("executors", {}).get(chosen, {})
         found: Executor = self._engine.registry.create("executor", chosen, **options)
         return found
+
+    def _executor_context(self) -> ExecutorContext:
+        stored = [record for record in self._engine.registry.loaded if record.kind in {"store", "serializer"}]
+        return ExecutorContext(
+            flow_name=self._flow.name,
+            flow_run_id=self._id,
+            task_count=len(self._plan.nodes),
+            plugins={each.distribution: each.version for each in stored if each.distribution != "headrace"},
+            depth_of=self._plan.depth_of,
+        )
 
     def _storage(self) -> RunStorage | None:
         """Return what knows where results go, or None if they stay in memory."""
@@ -299,7 +315,7 @@ class _Run:
 
     def _task_states(self) -> dict[Task, State]:
         runs, plan = self._scheduler.runs, self._plan
-        return {task: runs[plan.index[task]].state for task in plan.tasks}
+        return {task: runs[plan.index[task]].snapshot() for task in plan.tasks}
 
     def _cached_states(self) -> Iterator[State]:
         for node in self._plan.nodes_with_storage:

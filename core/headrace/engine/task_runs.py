@@ -9,7 +9,7 @@ from headrace.engine.windows import Window
 from headrace.exceptions import MappingError
 from headrace.references import ResultReference
 from headrace.signals import SKIP
-from headrace.states import Looped, Pending, Resume, Retrying, State
+from headrace.states import Looped, Mapped, Pending, Resume, Retrying, State
 from headrace.values import Constant
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class TaskRun:
             self.attempt = _attempt_after(state)
         self.brought = self.brought or (state.is_scheduled() and not isinstance(state, Resume))
         self.resumed = isinstance(state, Resume)
+
+    def snapshot(self) -> State:
+        """Return the state to report."""
+        return self.state
 
     def votes(self, state: State) -> tuple[int, int]:
         """Return whether ``state`` counts as unsuccessful and as skipped for those downstream, as 0 or 1."""
@@ -294,6 +298,16 @@ class MappedRun(TaskRun):
             if known is None and index not in self.live:
                 self.child_finished(index, state)
         self.cursor = self.length
+
+    def snapshot(self) -> State:
+        """Return the state to report: of a map that is not finished, with the states that its children are in."""
+        if not self.expanded or self.state._finished:
+            return self.state
+        children: list[State | None] = [state or self._unfinished(i) for i, state in enumerate(self.states)]
+        return Mapped("Some mapped children are not finished.", map_states=children)
+
+    def _unfinished(self, index: int) -> State:
+        return self.live[index].state if index in self.live else _PENDING
 
     def child_arguments(self, index: int, runs: Sequence[TaskRun]) -> dict[str, Any]:
         """Return what child ``index`` is called with."""

@@ -71,19 +71,24 @@ class ValueKeeper:
     def bring_home(self, states: Iterable[State]) -> None:
         """Fetch the results that are elsewhere and can only be had as long as the executor works.
 
-        Under ``"all"`` that is every one of them, else those that are small enough to be kept; the others say where
-        they were when somebody asks for them.
+        Under ``"all"`` that is every one of them, else those that are small enough to be kept; the others are fetched
+        when somebody asks for them, or say where they were.
         """
+        wanted: list[tuple[State, ResultReference]] = []
         for state in states:
             value = state._result
-            if not isinstance(value, ResultReference) or value.outlives_run:
+            if not isinstance(value, ResultReference):
                 continue
-            fits = value.size <= self._value_limit and value.size <= self._left
-            if self._policy == "all" or fits:
+            if self._policy == "all" or (value.size <= self._value_limit and value.size <= self._left):
                 self._left -= value.size
-                state._result = _fetched(value)
-            else:
+                wanted.append((state, value))
+            elif not value.outlives_run:
                 state._result = ReleasedValue(self._loader(state.location, _left_behind))
+        for kind in {type(value) for _, value in wanted}:
+            kind.prefetch([value for _, value in wanted if type(value) is kind])
+        while wanted:
+            state, value = wanted.pop()
+            state._result = _fetched(value)
 
     def _loader(self, location: str | None, gone: Callable[[], NoReturn] | None = None) -> Any:
         if isinstance(location, Location):

@@ -146,10 +146,14 @@ class Work:
         parameters = context.get("parameters") or {}
         if callable(template):
             own = {key: context.get(key) for key in _LOOKUPS if key != "task_run_name"}
-            return mask(template(**{**parameters, **own, **self.arguments}))
+            return mask(template(**{**parameters, **own, **self.all_arguments()}))
         from headrace.templates import run_name_from  # noqa: PLC0415 - few tasks have a name to fill in
 
-        return mask(run_name_from(self.task.name, template, self.arguments))
+        return mask(run_name_from(self.task.name, template, self.all_arguments()))
+
+    def all_arguments(self) -> dict[str, Any]:
+        """Return what the task runs with, default values included."""
+        return {**self.task.signature_of_run.defaults, **self.arguments}
 
 
 _LOOKUPS: Final[Mapping[str, Callable[[Work], Any]]] = {

@@ -78,7 +78,7 @@ def _parameters(factory: object, args: tuple[object, ...]) -> tuple[dict[str, in
 
 def _hints(factory: object, parameters: Mapping[str, inspect.Parameter]) -> dict[str, object]:
     """Evaluate the annotations one by one, since one that exists only for type checkers must not spoil the others."""
-    scope = _scope(factory)
+    scope = {**_usual_names(), **_scope(factory)}
     hints: dict[str, object] = {}
     for name, parameter in parameters.items():
         if parameter.annotation is not parameter.empty:
@@ -88,6 +88,17 @@ def _hints(factory: object, parameters: Mapping[str, inspect.Parameter]) -> dict
             except Exception:  # noqa: BLE001, S112 - any expression; what cannot be evaluated cannot be checked
                 continue
     return hints
+
+
+def _usual_names() -> dict[str, object]:
+    """Return names that annotations are written with and that modules import for type checkers alone."""
+    import collections.abc  # noqa: PLC0415 - most runs pass no options
+    import datetime  # noqa: PLC0415
+    import pathlib  # noqa: PLC0415
+
+    found = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
+    found |= {name: getattr(typing, name) for name in ("Any", "Literal", "Optional", "Union")}
+    return found | {each.__name__: each for each in (datetime.date, datetime.datetime, datetime.timedelta, pathlib.Path)}
 
 
 def _scope(factory: object) -> dict[str, object]:

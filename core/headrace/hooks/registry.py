@@ -106,6 +106,11 @@ class Registry:
         """What has become of each installed plugin so far."""
         return tuple(self._status(record) for record in self.records())
 
+    @property
+    def loaded(self) -> tuple[PluginRecord, ...]:
+        """The installed plugins that were loaded so far, sorted."""
+        return tuple(sorted(self._loaded, key=lambda record: (record.distribution, record.group, record.name)))
+
     # How to get at it
 
     def resolve(self, kind: str, name: str) -> Resolved:

@@ -110,6 +110,10 @@ class Workshop:
         """Take in a part; raise `TransferError` if it cannot be read here, as where a module is missing."""
         self._parts[part.id] = load(part.data, "What was sent to the worker")
 
+    def discard(self, part_id: str) -> None:
+        """Forget a part, if it is there: of a task that runs once, nothing need be kept."""
+        self._parts.pop(part_id, None)
+
     def work(self, run_id: str, task_id: str, call: Call) -> Work:
         """Return the work that the parts and ``call`` were made of."""
         frame, blueprint = self._parts[run_id], self._parts[task_id]

@@ -144,8 +144,8 @@ class _Supervisor:
             code = 0
         except (BrokenPipeError, ConnectionError):  # nobody wants the answer any more
             code = 0
-        except BaseException:  # noqa: BLE001 - the last thing this process can do is to say why it ends
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:  # noqa: BLE001 - the last thing this process can do is to say why it ends
+            sys.excepthook(type(error), error, error.__traceback__)
         finally:
             # Not by the way of sys.exit: what the task has left in other threads must not keep the process.
             os._exit(code)

@@ -288,7 +288,8 @@ def test_an_executor_is_chosen_and_given_options(cli) -> None:
 def test_an_unknown_executor_lists_the_installed_ones(cli) -> None:
     done = cli.here("run", cli.file(GREETING), "--executor", "thread")
     assert done.code == 2
-    assert "No executor named 'thread' is installed.\nDid you mean 'threads'? Known: local, threads" in done.err
+    assert "No executor named 'thread' is installed." in done.err
+    assert "Did you mean 'threads'? Known: local, processes, threads" in done.err
 
 
 @pytest.mark.parametrize(

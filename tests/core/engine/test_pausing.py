@@ -76,7 +76,7 @@ def test_a_mapped_child_is_asked_for_by_name() -> None:
         approved = approve.map([1, 2, 3])
     state = flow.run(on_pause=lambda names: [name for name in names if name != "approve[1]"])
     assert isinstance(state, Paused)
-    assert state.result[approved].is_running()
+    assert [type(child) for child in state.result[approved].map_states] == [Success, Paused, Success]
     assert flow.run(on_pause=lambda names: names).result[approved].result == [1, 2, 3]
 
 
@@ -95,6 +95,25 @@ def test_a_paused_run_goes_on_from_its_state() -> None:
     second = flow.run(state=first, task_states={approved: Resume()})
     assert isinstance(second, Success)
     assert second.result[after].result == 4
+
+
+def test_paused_children_go_on_from_the_state_of_their_run() -> None:
+    ran: list[int] = []
+
+    @task
+    def order(amount: int) -> int:
+        ran.append(amount)
+        if amount > 100 and not context.resume:
+            raise signals.PAUSE
+        return amount
+
+    with Flow("orders") as flow:
+        orders = order.map([20, 200])
+    first = flow.run(on_pause=lambda _: [])
+    assert [type(child) for child in first.result[orders].map_states] == [Success, Paused]
+    second = flow.run(state=first, task_states={orders: Resume()})
+    assert second.result[orders].result == [20, 200]
+    assert ran == [20, 200, 200]
 
 
 def test_a_pause_that_is_raised_can_be_resumed_too() -> None:

@@ -108,6 +108,15 @@ class TestOptions:
         with pytest.raises(DefinitionTypeError, match="`state` of a run must be a State, and is 'Success'"):
             Flow("options").run(state="Success")
 
+    @pytest.mark.parametrize("wrong", ["log:", True])
+    def test_notifiers_are_a_list_of_urls(self, wrong):
+        with pytest.raises(DefinitionTypeError, match="`notify` of a run must be a list of URLs"):
+            Flow("options").run(notify=wrong)
+
+    def test_what_answers_pauses_is_callable(self):
+        with pytest.raises(DefinitionTypeError, match="`on_pause` of a run must be callable, and is 3"):
+            Flow("options").run(on_pause=3)
+
     def test_a_finished_state_is_returned_as_it_is(self):
         with Flow("options") as flow:
             bad()
@@ -215,7 +224,7 @@ class TestExecutors:
         assert executor.submitted == ["t"]
 
     def test_an_unknown_name_lists_the_installed_ones_and_the_nearest(self):
-        with pytest.raises(PluginNotFoundError, match=r"'thread'.*Did you mean 'threads'.*local, threads"):
+        with pytest.raises(PluginNotFoundError, match=r"'thread'.*Did you mean 'threads'.*local, processes, threads"):
             self.where("thread")
 
     def test_what_is_neither_a_name_nor_an_executor_is_an_error(self):

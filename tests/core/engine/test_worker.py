@@ -174,6 +174,9 @@ class TestRunName:
     def test_a_template_is_filled_from_arguments_context_and_parameters(self):
         assert self.name("{x}-{map_index}-{flow_name}-{day}", arguments={"x": 4}, map_index=1) == "4-1-f-monday"
 
+    def test_a_default_value_is_an_argument(self):
+        assert self.name("{x}") == "0"
+
     def test_an_argument_wins_over_a_parameter(self):
         def run(day: str) -> Any:
             return context.task_run_name

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Optional, Protocol
 
 import pytest
@@ -81,7 +82,10 @@ def check(**options: object) -> dict[str, object]:
         ("port", "80", 80),
         ("noted", "5", 5),
         ("many", [1, 2], [1, 2]),
+        ("many", "[1, 2]", [1, 2]),
         ("table", {"a": 1}, {"a": 1}),
+        ("table", '{"a": 1}', {"a": 1}),
+        ("table", "none", None),
         ("call", print, print),
         ("speaker", "anything", "anything"),
         ("hidden", "anything", "anything"),
@@ -110,7 +114,11 @@ def test_value_that_fits_is_read_as_the_annotated_type(name: str, given: object,
         ("mode", "c", "one of 'a', 'b', 3, and got 'c'"),
         ("colour", "green", "one of RED, DARK_BLUE, and got 'green'"),
         ("noted", "x", "a whole number, and got 'x'"),
-        ("table", 5, "Mapping"),
+        ("many", "1", "a JSON list, and got '1'"),
+        ("many", '["a"]', "a JSON list, and got "),
+        ("many", 5, "a JSON list, and got 5"),
+        ("table", 5, "a JSON object or nothing, and got 5"),
+        ("table", "[1]", "a JSON object or nothing, and got '[1]'"),
     ],
 )
 def test_value_that_does_not_fit_is_an_error_with_both(name: str, given: object, expected: str) -> None:
@@ -118,6 +126,29 @@ def test_value_that_does_not_fit_is_an_error_with_both(name: str, given: object,
         check(**{name: given})
     assert f"Option {name!r} of the store 's3' of acme expects " in str(caught.value)
     assert expected in str(caught.value)
+
+
+def test_annotations_that_only_type_checkers_can_read_are_read_where_they_are_usual() -> None:
+    module = ModuleType("annotated_for_type_checkers")
+    code = """
+from __future__ import annotations
+
+class Factory:
+    def __init__(
+        self,
+        names: Sequence[str] = (),
+        amounts: Mapping[str, float] | None = None,
+        folder: Path | None = None,
+        wait: Optional[timedelta] = None,
+        client: Client | None = None,
+    ) -> None: ...
+"""
+    exec(code, module.__dict__)
+    given = {"names": '["a"]', "amounts": '{"gpu": 2}', "folder": "a/b", "client": "anything"}
+    read = checked_options(module.__dict__["Factory"], "executor 'x' of y", (), given)
+    assert read == {"names": ["a"], "amounts": {"gpu": 2.0}, "folder": Path("a/b"), "client": "anything"}
+    with pytest.raises(PluginOptionError, match="'amounts' of the executor 'x' of y expects a JSON object or nothing"):
+        checked_options(module.__dict__["Factory"], "executor 'x' of y", (), {"amounts": "many"})
 
 
 def test_unknown_option_lists_the_known_ones() -> None:

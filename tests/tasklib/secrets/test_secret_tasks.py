@@ -7,6 +7,7 @@ import pytest
 from headrace import Flow, context, task
 from headrace.exceptions import DefinitionTypeError, SecretNotFoundError, TaskDefinitionError
 from headrace.masking import MASK, mask
+from headrace.states import Success
 from headrace.tasks import Task
 from headrace_tasklib.secrets import EnvVarSecret, NamedSecret, SecretBase
 
@@ -98,3 +99,11 @@ class TestEnvVarSecret:
     def test_cast_has_to_be_callable(self):
         with pytest.raises(DefinitionTypeError, match="cast"):
             EnvVarSecret("A", cast="int")  # type: ignore[arg-type]
+
+
+def test_a_run_that_takes_states_over_looks_the_secret_up_anew() -> None:
+    with Flow("f") as flow:
+        secret = NamedSecret("TOKEN")()
+    earlier = {secret: Success(result="an old token")}
+    state = flow.run(task_states=earlier, context={"secrets": {"TOKEN": "a new token"}})
+    assert state.result[secret].result == "a new token"

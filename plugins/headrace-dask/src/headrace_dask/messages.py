@@ -1,0 +1,57 @@
+"""What workers and the scheduler tell the process that drives a run, and what they are told.
+
+Messages travel through Dask's topics, in the order in which each worker sends them. Each is a tuple that begins with a
+word.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from headrace.remote import Levels, Part
+
+__all__ = ["ERRED", "GONE", "JOINED", "LOG", "LOST", "OUTCOME", "PRINT", "RESTARTED", "RUNS", "STUCK", "Manifest"]
+
+# From workers.
+OUTCOME: Final = "outcome"
+"""(ticket, packed outcome, what is known of the result: see `headrace_dask.site.Found`)"""
+LOG: Final = "log"
+"""(the fields of a record, pickled)"""
+PRINT: Final = "print"
+"""(a line, pickled)"""
+
+# From the scheduler.
+JOINED: Final = "joined"
+"""(address of a worker)"""
+GONE: Final = "gone"
+"""(address of a worker, tickets of the work it had, those of it that had begun, or None where nobody knows)"""
+ERRED: Final = "erred"
+"""(ticket, address of the worker or None, the exception as text): the work could not be begun"""
+LOST: Final = "lost"
+"""(ticket): the result of this finished work is gone"""
+STUCK: Final = "stuck"
+"""(ticket): no worker can take this work"""
+RUNS: Final = "runs"
+"""(ticket): a worker can take it after all"""
+RESTARTED: Final = "restarted"
+"""(): somebody restarted the cluster, and everything on it is gone"""
+
+
+class Manifest(NamedTuple):
+    """What a worker needs to know of a run before it can work for it.
+
+    Attributes:
+        token: names this run on the cluster.
+        topic: where to tell what happens.
+        driver: the process that drives the run.
+        environment: what has to be the same as there.
+        levels: the levels of loggers there.
+        run: the context of the run.
+    """
+
+    token: str
+    topic: str
+    driver: tuple[Any, ...]
+    environment: dict[str, str | None]
+    levels: Levels
+    run: Part

@@ -1,0 +1,209 @@
+"""What happens in Dask's scheduler: it is kept from running anything twice, and asked what only it knows."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from dask.task_spec import Task
+from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.protocol.pickle import dumps
+from distributed.protocol.serialize import Serialized
+
+from headrace_dask.journal import begun_by
+from headrace_dask.messages import ERRED, GONE, JOINED, LOST, RESTARTED, RUNS, STUCK
+from headrace_dask.nannies import kill_worker
+from headrace_dask.site import close_site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Set as AbstractSet
+
+    from distributed.scheduler import Scheduler, WorkerState
+
+__all__ = ["RunGuard", "finish", "kill", "plugin_name", "withdraw"]
+
+# How long a nanny may take to answer, in seconds.
+_PATIENCE: Final = 10.0
+_NOT_SENT: Final = frozenset({"released", "waiting", "queued", "no-worker"})
+
+
+def plugin_name(token: str) -> str:
+    """Return what the guard of a run is called among the scheduler's plugins."""
+    return f"headrace-{token}"
+
+
+class RunGuard(SchedulerPlugin):
+    """Watches over the work of one run.
+
+    Dask runs again what was lost: work whose worker died, and finished work whose result was there. Headrace decides
+    itself what runs again, so whatever has begun or is finished is made to look to Dask like data, which cannot be
+    computed. The process that drives the run is told what happened.
+    """
+
+    def __init__(self, token: str, topic: str, client: str, *, owner: bool) -> None:
+        self.name = plugin_name(token)
+        self._token = token
+        self._topic = topic
+        self._client = client
+        self._owner = owner
+        self._nannies: dict[str, str | None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Begin to watch."""
+        self._scheduler = scheduler
+        for address in tuple(scheduler.workers):
+            self.add_worker(scheduler, address)
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        """Tell that there is another worker."""
+        self._nannies[worker] = scheduler.workers[worker].nanny
+        self._tell(JOINED, worker)
+
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **about: Any) -> None:
+        """Keep finished work from being computed again; tell what becomes of work that is not finished."""
+        if not self._is_ours(key) or key[1] < 0:
+            return
+        task = self._scheduler.tasks[key]
+        if finish == "memory":
+            task.run_spec = None
+        elif start == "memory":
+            if task.who_wants:
+                self._tell(LOST, key[1])
+        elif finish == "erred":
+            self._tell_of_error(key, task, about.get("worker"))
+        elif finish == "no-worker":
+            self._tell(STUCK, key[1])
+        elif start == "no-worker":
+            self._tell(RUNS, key[1])
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Take note that a worker is gone, before Dask gives its work to others."""
+        if topic == "all" and isinstance(msg, dict) and msg.get("action") == "remove-worker":
+            self._worker_is_gone(msg["worker"], msg["processing-tasks"])
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Clean up after a process that drove a run and is gone."""
+        if client == self._client:
+            self._start(self.finish())
+
+    def restart(self, scheduler: Scheduler) -> None:
+        """Tell that somebody restarted the cluster."""
+        self._tell(RESTARTED)
+
+    def _is_ours(self, key: Any) -> bool:
+        return type(key) is tuple and len(key) == 2 and key[0].endswith(self._token)
+
+    def _tell(self, *message: Any) -> None:
+        self._scheduler.log_event(self._topic, message)
+
+    def _tell_of_error(self, key: Any, task: Any, worker: str | None) -> None:
+        # Dask's own verdict on a worker that is gone comes beside ours.
+        if worker is None or worker in self._scheduler.workers:
+            blamed = task.exception_blame or task
+            where = worker or next(iter(blamed.erred_on or ()), None)
+            self._tell(ERRED, key[1], where, blamed.exception_text or "")
+
+    # -- workers that are gone -----------------------------------------------------------------------------------
+
+    def _worker_is_gone(self, worker: str, keys: Iterable[Any]) -> None:
+        mine = [key for key in keys if self._is_ours(key) and key[1] >= 0]
+        for key in mine:
+            task = self._scheduler.tasks.get(key)
+            if task is not None:
+                task.run_spec = Task(key, _refuse)
+        self._start(self._inquire(worker, [key[1] for key in mine]))
+
+    async def _inquire(self, worker: str, tickets: list[int]) -> None:
+        nanny = self._nannies.pop(worker, None)
+        begun: AbstractSet[int] | None = None
+        if nanny is not None and tickets:
+            begun = await self._ask_nanny(nanny, begun_by, address=worker, token=self._token)
+        self._tell(GONE, worker, tickets, begun if begun is None else [*begun])
+
+    async def _ask_nanny(self, nanny: str, function: Callable[..., Any], **about: Any) -> Any:
+        """Return what ``function`` returns in a nanny, or None if that cannot be had."""
+        with suppress(Exception):  # it may be gone itself, or be anything
+            replies = await asyncio.wait_for(self._broadcast(function, [nanny], **about), _PATIENCE)
+            reply = replies[nanny]
+            result = reply["result"] if reply["status"] == "OK" else None
+            return result.deserialize() if isinstance(result, Serialized) else result
+        return None
+
+    async def _broadcast(self, function: Callable[..., Any], addresses: Collection[str] | None, **about: Any) -> Any:
+        message = {"op": "run", "function": dumps(function), "args": dumps(()), "kwargs": dumps(about), "wait": True}
+        return await self._scheduler.broadcast(msg=message, workers=addresses, on_error="ignore")
+
+    def _start(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- what the driver asks for --------------------------------------------------------------------------------
+
+    def withdraw(self) -> list[int]:
+        """Take back the work that no worker has, and return its tickets."""
+        state = self._scheduler.clients.get(self._client)
+        wanted = [task for task in (state.wants_what if state else ()) if self._is_ours(task.key) and task.key[1] >= 0]
+        keys = [task.key for task in wanted if task.state in _NOT_SENT]
+        self._scheduler.client_releases_keys(keys, self._client, f"headrace-withdraws-{self._token}")
+        return [key[1] for key in keys]
+
+    async def kill(self) -> list[int]:
+        """Kill the workers that have work of this run and of nobody else; return the tickets of what cannot be killed.
+
+        Of what is killed, the worker's end is told.
+        """
+        left: list[int] = []
+        for worker in tuple(self._scheduler.workers.values()):
+            tickets = [task.key[1] for task in worker.processing if self._is_ours(task.key)]
+            if tickets and not (self._may_kill(worker) and await self._kill(worker)):
+                left += tickets
+        return left
+
+    def _may_kill(self, worker: WorkerState) -> bool:
+        if self._owner:
+            return True
+        return all(self._is_ours(task.key) for task in (*worker.processing, *worker.has_what))
+
+    async def _kill(self, worker: WorkerState) -> bool:
+        return worker.nanny is not None and bool(await self._ask_nanny(worker.nanny, kill_worker))
+
+    async def finish(self) -> None:
+        """Leave nothing of the run behind, here and on the workers."""
+        with suppress(ValueError):  # it is gone already
+            self._scheduler.remove_plugin(self.name)
+        with suppress(Exception):  # workers may be anything; what is left there is little
+            await asyncio.wait_for(self._broadcast(close_site, None, token=self._token), _PATIENCE)
+        topics = getattr(getattr(self._scheduler, "_broker", None), "_topics", {})
+        topics.pop(self._topic, None)
+
+
+def _refuse() -> None:
+    raise RuntimeError("this work was lost with its worker; headrace decides whether it runs again")
+
+
+def _guard(scheduler: Any, token: str) -> RunGuard | None:
+    found: RunGuard | None = scheduler.plugins.get(plugin_name(token))
+    return found
+
+
+def withdraw(token: str, dask_scheduler: Any = None) -> list[int]:
+    """Call `RunGuard.withdraw` in the scheduler."""
+    guard = _guard(dask_scheduler, token)
+    return [] if guard is None else guard.withdraw()
+
+
+async def kill(token: str, dask_scheduler: Any = None) -> list[int]:
+    """Call `RunGuard.kill` in the scheduler."""
+    guard = _guard(dask_scheduler, token)
+    return [] if guard is None else await guard.kill()
+
+
+async def finish(token: str, dask_scheduler: Any = None) -> None:
+    """Call `RunGuard.finish` in the scheduler."""
+    guard = _guard(dask_scheduler, token)
+    if guard is not None:
+        await guard.finish()

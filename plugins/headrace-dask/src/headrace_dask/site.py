@@ -1,0 +1,244 @@
+"""What happens on a worker: work of one run is put together, run, and reported."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import ExitStack
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from distributed import get_worker
+from headrace.engine.values import approximate_size
+from headrace.engine.worker import Outcome
+from headrace.exceptions import ExecutorError, TransferError, describe
+from headrace.remote import Call, Part, Workshop, pack_outcome
+from headrace.remote.pickles import Pickler, load
+from headrace.run_context import RunFrame, run_around
+from headrace.states import Failed
+
+from headrace_dask.environments import differences, environment
+from headrace_dask.forwarding import Forwarding
+from headrace_dask.journal import Journal
+from headrace_dask.messages import OUTCOME, Manifest
+from headrace_dask.processes import this_process
+from headrace_dask.shipping import element_of, supply, supplying
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from distributed import Worker
+    from headrace.engine.worker import Work
+
+__all__ = ["INLINE", "Found", "UnfitWorkerError", "ask_to_stop", "close_site", "run_call", "same", "stored", "take"]
+
+INLINE: Final = 8_192
+"""How many bytes a result may take, pickled, to travel with its outcome instead of staying on the cluster."""
+
+_EXTENSION: Final = "headrace"
+# What can be mapped over where it is: iterating over these gives what indexing does.
+_INDEXED: Final = (list, tuple, range, str)
+# What Dask can always send from one worker to another.
+_SOUND: Final = frozenset({bytes, bytearray, str})
+
+
+class UnfitWorkerError(ExecutorError):
+    """This worker cannot work for a run, because it is not like the process that drives it."""
+
+
+class Found(NamedTuple):
+    """What is known of a result without looking at it.
+
+    ``data`` is its pickle, if it travels with the outcome; otherwise it stays on the cluster.
+    """
+
+    data: bytes | None
+    size: int
+    length: int | None
+
+
+def run_call(ticket: int, part: tuple[str, bytes | int], call: bytes, needed: Sequence[Any], manifest: Any) -> Any:
+    """Do one piece of work; what it returns stays on the cluster. This is the function that Dask runs.
+
+    ``part`` is what the runs of a task have in common, or the place of that in ``needed``; ``manifest`` is a token and
+    a pickled `Manifest`, or its place.
+    """
+    worker = get_worker()
+    with supplying(needed):
+        token, data = manifest
+        site = _sites(worker).get(token) or _open_site(worker, token, _bytes(data))
+        return site.run(ticket, Part(part[0], _bytes(part[1])), call)
+
+
+def _bytes(data: bytes | int) -> bytes:
+    found: bytes = supply(data) if isinstance(data, int) else data
+    return found
+
+
+def _sites(worker: Worker) -> dict[str, Site]:
+    """Return the runs that a worker works for; the worker is what such things hang on."""
+    sites: dict[str, Site] = worker.extensions.setdefault(_EXTENSION, {})
+    return sites
+
+
+_opening: Final = Lock()
+
+
+def _open_site(worker: Worker, token: str, data: bytes) -> Site:
+    with _opening:
+        sites = _sites(worker)
+        if token not in sites:
+            sites[token] = Site(worker, pickle.loads(data))  # noqa: S301 - the process that drives the run has made it
+        return sites[token]
+
+
+class Site:
+    """The run as one worker sees it. Used by all of its threads."""
+
+    def __init__(self, worker: Worker, manifest: Manifest) -> None:
+        _check(worker, manifest)
+        self._worker = worker
+        self._topic = manifest.topic
+        self._workshop = Workshop()
+        self._workshop.add(manifest.run)
+        self._run_id = manifest.run.id
+        self._lock = Lock()
+        self._pickler = Pickler()
+        self._stopped_up_to = -1
+        self._frames: set[RunFrame] = set()
+        self._stack = ExitStack()
+        self._journal = Journal.open(worker, manifest.token)
+        self._stack.callback(self._journal.close)
+        self._forwarding: Forwarding | None = None
+        # A cluster of threads is in the process that drives the run: what happens there needs no sending.
+        if manifest.driver != this_process():
+            self._forwarding = self._stack.enter_context(Forwarding(manifest.levels, self._tell))
+
+    def _tell(self, *message: Any) -> None:
+        self._worker.log_event(self._topic, message)
+
+    def run(self, ticket: int, part: Part, call: bytes) -> Any:
+        """Do one piece of work, tell what came of it, and return what is to stay on the cluster."""
+        self._journal.begin(ticket)
+        try:
+            work = self._work(part, call)
+        except TransferError as error:
+            return self._report(ticket, None, Outcome(0, Failed(describe(error), error)))
+        if ticket <= self._stopped_up_to:
+            return self._report(ticket, work, work.cancelled())
+        around = run_around(work.parent)
+        assert around is not None
+        self._frames.add(around)
+        if self._forwarding is None:
+            return self._report(ticket, work, work())
+        with self._forwarding.of_a_task():
+            outcome = work()
+        return self._report(ticket, work, outcome)
+
+    def _work(self, part: Part, call: bytes) -> Work:
+        found = Call(*load(call, "What the task is called with"))
+        with self._lock:
+            if part.id not in self._workshop:
+                self._workshop.add(part)
+            work = self._workshop.work(self._run_id, part.id, found)
+            if work.map_index < 0:
+                self._workshop.discard(part.id)
+        return work
+
+    def _report(self, ticket: int, work: Work | None, outcome: Outcome) -> Any:
+        value, found = None, None
+        state = outcome.state
+        if work is not None and state._successful and not isinstance(state._result, BaseException):
+            value, state._result = state._result, None
+            try:
+                found = self._found(work.name, value)
+            except TransferError as error:
+                started = state.started
+                outcome = Outcome(outcome.key, Failed(describe(error), error))
+                outcome.state.started = started
+        packed = pack_outcome(work, outcome, self._pickler)  # type: ignore[arg-type]
+        self._tell(OUTCOME, ticket, pickle.dumps(tuple(packed)), found)
+        return value if found is not None and found.data is None else None
+
+    def _found(self, name: str, value: Any) -> Found:
+        """Say what is known of a result; raise TransferError if no other process can have it."""
+        what = f"What task {name!r} returned"
+        size = approximate_size(value, INLINE)
+        if size > INLINE:
+            _check_picklable(value, what)
+            return Found(None, _size(value), _length(value))
+        data = self._pickler.dump(value, what, parts={"result": value})
+        # What holds more than it shows is found out only now.
+        return Found(data if len(data) <= INLINE else None, len(data), _length(value))
+
+    def stop_up_to(self, ticket: int) -> None:
+        """Begin nothing of what was sent so far, and ask the tasks that run to stop."""
+        self._stopped_up_to = ticket
+        for frame in tuple(self._frames):
+            frame.request_cancel()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._stack.close()
+
+
+def _check(worker: Worker, manifest: Manifest) -> None:
+    found = differences(manifest.environment, environment(manifest.environment))
+    if found:
+        raise UnfitWorkerError(f"Worker {worker.address} cannot work for this run: {'; '.join(found)}.")
+
+
+def _size(value: Any) -> int:
+    from dask.sizeof import sizeof
+
+    return int(sizeof(value))
+
+
+def _length(value: Any) -> int | None:
+    if type(value) in _INDEXED:
+        return len(value)
+    shape = getattr(value, "shape", None) if type(value).__module__ == "numpy" else None
+    return shape[0] if isinstance(shape, tuple) and shape else None
+
+
+def _check_picklable(value: Any, what: str) -> None:
+    """Raise TransferError for what another worker could not have: the task that made it has failed, not its readers."""
+    if type(value) in _SOUND or _is_plain_array(value):
+        return
+    # Nothing is kept of it: large buffers are only looked at.
+    Pickler().dump(value, what, [], {"result": value})
+
+
+def _is_plain_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and not getattr(value, "dtype", value).hasobject
+
+
+# -- called from elsewhere -------------------------------------------------------------------------------------------
+
+
+def ask_to_stop(token: str, ticket: int, dask_worker: Worker) -> None:
+    """Tell a worker that a run is being cancelled, of which work up to ``ticket`` was sent."""
+    site = _sites(dask_worker).get(token)
+    if site is not None:
+        site.stop_up_to(ticket)
+
+
+def close_site(token: str, dask_worker: Worker) -> None:
+    """Let a worker forget a run."""
+    site = _sites(dask_worker).pop(token, None)
+    if site is not None:
+        site.close()
+
+
+def same(value: Any) -> Any:
+    """Return ``value``: what was sent to the cluster."""
+    return value
+
+
+def take(value: Any, index: int) -> Any:
+    """Return one element of a result."""
+    return element_of(value, index)
+
+
+def stored(data: bytes) -> Any:
+    """Return a result that a store has; ``data`` is a pickle of what reads it."""
+    return load(data, "What reads a result back")()

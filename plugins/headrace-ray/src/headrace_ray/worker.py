@@ -1,0 +1,147 @@
+"""What runs in the worker processes of Ray."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from headrace.exceptions import TransferError
+from headrace.remote import Call, Levels, PackedOutcome, Part, Workshop, pack_outcome
+from headrace.remote.pickles import Pickler, load
+from headrace_ray import environment
+from headrace_ray.parcels import Parcel, arriving, pack, size_of, unpack
+from headrace_ray.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headrace.engine.worker import Outcome, Work
+
+__all__ = ["Head", "Reply", "cut", "read_back", "run"]
+
+# A result whose pickle is not larger travels with the outcome.
+MOST_INLINE: Final = 8192
+_KEPT_RUNS: Final = 4
+
+
+class Head(NamedTuple):
+    """What all calls of one task have in common.
+
+    A part without ``data`` is among the parcels that come beside the call, the one of the run first. ``versions`` are
+    those of the driver, and ``mailbox`` is the name of the actor that takes what cannot wait for the outcome.
+    """
+
+    run: Part
+    task: Part
+    levels: Levels
+    versions: Mapping[str, str]
+    mailbox: str
+    timed: bool
+
+
+class Reply(NamedTuple):
+    """What comes back: the outcome without its result, log records, and the result or what there is to know of it.
+
+    ``data`` is the pickle of a result, None for one that is an object of its own, or of which there is none. ``mailed``
+    says whether there were records that could not wait.
+    """
+
+    outcome: PackedOutcome
+    records: list[dict[str, Any]]
+    mailed: bool = False
+    has_result: bool = False
+    data: bytes | None = None
+    size: int = 0
+    length: int | None = None
+
+
+def run(head: bytes, call: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]:
+    """Do a piece of work; return a pickled `Reply`, and the result if it stays with Ray.
+
+    Raises `TransferError` for what cannot be read here, and `ExecutorError` where versions differ.
+    """
+    found: Head = pickle.loads(head)  # noqa: S301 - what the driver of this run has made
+    work = _work(found, call, parcels)
+    with _bench().recorder.recording(found, work.key) as recorder:
+        outcome = work()
+        reply, result = _reply(work, outcome, _bench().pickler)
+        records, mailed = recorder.rest()
+    return pickle.dumps(reply._replace(records=records, mailed=mailed), pickle.HIGHEST_PROTOCOL), result
+
+
+class _Bench:
+    """What one worker process keeps between calls."""
+
+    def __init__(self) -> None:
+        self.pickler = Pickler()
+        self.recorder = Recorder()
+
+
+@lru_cache(maxsize=1)
+def _bench() -> _Bench:
+    return _Bench()
+
+
+@lru_cache(maxsize=_KEPT_RUNS)
+def _workshop(_run: Part, _mailbox: str) -> Workshop:
+    """Return the workshop of one run: the mailbox's name tells runs apart that have no id of their own."""
+    return Workshop()
+
+
+def _work(head: Head, call: bytes, parcels: tuple[Parcel, ...]) -> Work:
+    workshop = _workshop(head.run, head.mailbox)
+    if head.run.id not in workshop:
+        _check_versions(head.versions)
+    beside = list(parcels)
+    for part in (head.run, head.task):
+        data = part.data or beside.pop(0)[0]
+        if part.id not in workshop:
+            workshop.add(Part(part.id, data))
+    with arriving(beside):
+        fields = load(call, "What the task is called with")
+    return workshop.work(head.run.id, head.task.id, Call(*fields))
+
+
+def _check_versions(versions: Mapping[str, str]) -> None:
+    found = environment.differences(versions, environment.probe()(versions))
+    if found:
+        import platform
+
+        raise environment.mismatch(found, f"node {platform.node()}")
+
+
+def _reply(work: Work, outcome: Outcome, pickler: Pickler) -> tuple[Reply, Parcel | bytes]:
+    state = outcome.state
+    if not state.is_successful():
+        return Reply(pack_outcome(work, outcome, pickler), []), b""
+    value = state.result
+    try:
+        parcel = pack(pickler, value, f"What task {work.name!r} returned", {"result": value})
+    except TransferError:
+        # Says the same, as the failure that it is.
+        return Reply(pack_outcome(work, outcome, pickler), []), b""
+    state.result = None
+    packed = pack_outcome(work, outcome, pickler)
+    size = size_of(parcel)
+    length = len(value) if type(value) in (list, tuple) else None
+    if size <= MOST_INLINE:
+        return Reply(packed, [], has_result=True, data=bytes(parcel[0]), size=size, length=length), b""
+    return Reply(packed, [], has_result=True, size=size, length=length), parcel
+
+
+def cut(parcel: Parcel, per_piece: int) -> tuple[Parcel, ...] | Parcel:
+    """Return a list in pieces; a single piece, as Ray wants it, by itself."""
+    values: Any = unpack(parcel, "A list that is mapped over")
+    pickler = Pickler()
+    what = "A piece of a list that is mapped over"
+    starts = range(0, len(values), per_piece)
+    pieces = tuple(pack(pickler, values[start : start + per_piece], what) for start in starts)
+    return pieces if len(pieces) > 1 else pieces[0]
+
+
+def read_back(reload: bytes, name: str) -> Parcel:
+    """Return the result of the task called ``name`` once more, as the result store has it."""
+    call: Callable[[], object] = load(reload, "What reads a result back")
+    return pack(_bench().pickler, call(), f"What task {name!r} returned")
