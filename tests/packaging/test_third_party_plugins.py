@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.packaging.conftest import FreshEnvironment
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-notifier.md"
+GUIDES = Path(__file__).parents[2] / "docs" / "how-to"
 FLOW = """
 from headrace import Flow, task
 
@@ -52,6 +53,17 @@ def make_plugin(folder: Path, *, group: str, name: str, module: str, code: str) 
     return folder
 
 
+def write_files(folder: Path, guide: str, files: Mapping[str, str]) -> Path:
+    """Write files that a guide shows to ``folder``, each the first block of its language."""
+    page = (GUIDES / guide).read_text(encoding="utf-8")
+    folder.mkdir()
+    for name, language in files.items():
+        block = re.search(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        assert block is not None
+        (folder / name).write_text(block[1])
+    return folder
+
+
 @pytest.fixture
 def flow_file(tmp_path: Path) -> Path:
     path = tmp_path / "sums.py"
@@ -60,18 +72,37 @@ def flow_file(tmp_path: Path) -> Path:
 
 
 def test_notifier_of_the_guide_receives_state_changes(fresh: FreshEnvironment, tmp_path: Path, flow_file: Path) -> None:
-    page = GUIDE.read_text(encoding="utf-8")
-    plugin = tmp_path / "plugin"
-    plugin.mkdir()
-    for language, name in (("toml", "pyproject.toml"), ("python", "headrace_journal.py")):
-        block = re.search(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-        assert block is not None
-        (plugin / name).write_text(block[1])
-    install(fresh, plugin)
+    files = {"pyproject.toml": "toml", "headrace_journal.py": "python"}
+    install(fresh, write_files(tmp_path / "plugin", "write-a-notifier.md", files))
     journal = tmp_path / "journal.txt"
     fresh.run("headrace", "run", str(flow_file), "--notify", f"journal://{journal}", expected=1)
     assert journal.read_text().splitlines() == ["divide: Success", "divide: Failed", "sums: Failed"]
     assert "headrace-journal" in fresh.run("headrace", "plugins", "info", "journal")
+
+
+def test_executor_of_the_guide_runs_flows_and_keeps_the_contract(
+    fresh: FreshEnvironment, tmp_path: Path, flow_file: Path
+) -> None:
+    test = "test_headrace_pool.py"
+    files = {"pyproject.toml": "toml", "headrace_pool.py": "python", test: "python no-run"}
+    plugin = write_files(tmp_path / "plugin", "write-an-executor.md", files)
+    install(fresh, plugin)
+    try:
+        ran = fresh.run("headrace", "run", str(flow_file), "--executor", "pool", "-o", "workers=1", expected=1)
+        assert "division by zero" in ran
+        assert "workers" in fresh.run("headrace", "plugins", "info", "pool")
+        wrong = fresh.run("headrace", "run", str(flow_file), "--executor", "pool", "-o", "workers=many", expected=2)
+        assert "Option 'workers' of the executor 'pool' of headrace-pool 1.0 expects a whole number" in wrong
+        fresh.run("python", "-m", "pip", "install", "pytest")
+        text = (plugin / test).read_text()
+        smaller = "    mapped_children, big_value_bytes = 500, 20_000_000\n\n    def make"
+        (plugin / test).write_text(text.replace("    def make", smaller))
+        report = fresh.run("python", "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider", str(plugin / test))
+    finally:
+        fresh.run("python", "-m", "pip", "uninstall", "--yes", "headrace-pool", "pytest")
+    assert re.search(r"^\d\d passed, \d\d skipped", report, re.MULTILINE)
+    for limit in ("declare HARD_TIMEOUT", "declare CANCEL", "declare KEEPS_RESULTS", "crashes_alone = False"):
+        assert limit in report
 
 
 @pytest.mark.parametrize(

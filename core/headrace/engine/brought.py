@@ -24,7 +24,7 @@ def gone_on(earlier: object, given: State) -> State:
     """
     if not (isinstance(given, Resume) and isinstance(earlier, Mapped)):
         return given
-    children = [given if isinstance(child, Paused) else child for child in earlier.map_states]
+    children: list[State | None] = [given if isinstance(child, Paused) else child for child in earlier.map_states]
     return Mapped(earlier.message, map_states=children)
 
 

@@ -29,6 +29,7 @@ KINDS: Final = MappingProxyType(
         for kind in (
             Kind("executor", "headrace.executors", "headrace_executors", "ExecutorSpec", "Executor"),
             Kind("store", "headrace.stores", "headrace_result_stores", "ResultStoreSpec", "ResultStore", by_url=True),
+            Kind("history", "headrace.history", "headrace_run_stores", "RunStoreSpec", "RunStore", by_url=True),
             Kind("notifier", "headrace.notifiers", "headrace_notifiers", "NotifierSpec", "Notifier", by_url=True),
             Kind("serializer", "headrace.serializers", "headrace_serializers", "SerializerSpec", "Serializer"),
             Kind(

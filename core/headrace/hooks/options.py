@@ -98,7 +98,8 @@ def _usual_names() -> dict[str, object]:
 
     found = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
     found |= {name: getattr(typing, name) for name in ("Any", "Literal", "Optional", "Union")}
-    return found | {each.__name__: each for each in (datetime.date, datetime.datetime, datetime.timedelta, pathlib.Path)}
+    classes = (datetime.date, datetime.datetime, datetime.timedelta, pathlib.Path)
+    return found | {each.__name__: each for each in classes}
 
 
 def _scope(factory: object) -> dict[str, object]:

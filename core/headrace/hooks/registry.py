@@ -23,7 +23,7 @@ from headrace.hooks.scan import PluginRecord, Scan, normalize, scan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from headrace.abc import Executor, Notifier, ResultStore, Serializer
+    from headrace.abc import Executor, Notifier, ResultStore, RunStore, Serializer
     from headrace.hooks.kinds import Kind
     from headrace.hooks.manager import Spec
 
@@ -132,6 +132,8 @@ class Registry:
     @overload
     def create(self, kind: Literal["store"], name: str, /, *args: object, **options: object) -> ResultStore: ...
     @overload
+    def create(self, kind: Literal["history"], name: str, /, *args: object, **options: object) -> RunStore: ...
+    @overload
     def create(self, kind: Literal["notifier"], name: str, /, *args: object, **options: object) -> Notifier: ...
     @overload
     def create(self, kind: Literal["serializer"], name: str, /, *args: object, **options: object) -> Serializer: ...
@@ -157,6 +159,8 @@ class Registry:
 
     @overload
     def create_from_url(self, kind: Literal["store"], url: str) -> ResultStore: ...
+    @overload
+    def create_from_url(self, kind: Literal["history"], url: str) -> RunStore: ...
     @overload
     def create_from_url(self, kind: Literal["notifier"], url: str) -> Notifier: ...
     @overload

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         FlowRunInfo,
         NotifierSpec,
         ResultStoreSpec,
+        RunStoreSpec,
         SecretProviderSpec,
         SerializerSpec,
         TaskRunInfo,
@@ -54,6 +55,7 @@ __all__ = [
     "headrace_flow_state_changed",
     "headrace_notifiers",
     "headrace_result_stores",
+    "headrace_run_stores",
     "headrace_secret_providers",
     "headrace_serializers",
     "headrace_task_state_changed",
@@ -118,6 +120,34 @@ def headrace_result_stores() -> Iterable[ResultStoreSpec]:
                     name="acme",
                     factory="headrace_acme.store:AcmeStore",
                     summary="Keeps results in an Acme bucket: acme://bucket/prefix.",
+                )
+            ]
+    """
+    return ()
+
+
+@hookspec
+def headrace_run_stores() -> Iterable[RunStoreSpec]:
+    """List the histories of runs a plugin offers, by URL scheme.
+
+    Called by the registry when somebody records a run, or looks at recorded ones, and the history's URL has a scheme
+    that an entry point of the group ``headrace.history`` has; in the thread that asks, never in a worker.
+
+    Return any iterable of specs. ``factory`` is called with the whole URL; it should not connect to anything.
+
+    If it raises, the one who asked gets a `PluginLoadError`, and nothing of the plugin stays registered.
+
+    Since 0.1. Example::
+
+        from headrace.plugins import RunStoreSpec, hookimpl
+
+        @hookimpl
+        def headrace_run_stores():
+            return [
+                RunStoreSpec(
+                    name="acme",
+                    factory="headrace_acme.history:AcmeRunStore",
+                    summary="The history of runs in an Acme database: acme://host/database.",
                 )
             ]
     """

@@ -14,6 +14,7 @@ A retry delay of an hour, or a task that takes one, costs no time.
 from __future__ import annotations
 
 from headrace.testing.clocks import VirtualClock
+from headrace.testing.observers import RecordingObserver
 from headrace.testing.runs import FlowRunRecord, Takes, run, takes
 
-__all__ = ["FlowRunRecord", "Takes", "VirtualClock", "run", "takes"]
+__all__ = ["FlowRunRecord", "RecordingObserver", "Takes", "VirtualClock", "run", "takes"]

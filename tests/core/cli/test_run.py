@@ -285,6 +285,21 @@ def test_an_executor_is_chosen_and_given_options(cli) -> None:
     assert "headrace-worker-0\n" in cli.here("run", file, "--executor", "threads", "-o", "workers=1").out
 
 
+def test_options_of_an_executor_can_be_json(cli) -> None:
+    file = cli.file("""
+        @task(resources={"gpu": 1})
+        def train(): print("trained")
+
+        with Flow("training") as flow:
+            train()
+    """)
+    chosen = ("run", file, "--executor", "processes", "-o", "workers=1", "-o")
+    assert cli.here(*chosen, 'resources={"gpu": 1}').code == 0
+    assert "needs 1 of 'gpu'" in cli.here(*chosen, 'resources={"cpu": 1}').out
+    wrong = cli.here(*chosen, "resources=gpu")
+    assert (wrong.code, "'resources' of the executor 'processes'" in wrong.err) == (2, True)
+
+
 def test_an_unknown_executor_lists_the_installed_ones(cli) -> None:
     done = cli.here("run", cli.file(GREETING), "--executor", "thread")
     assert done.code == 2
@@ -294,7 +309,11 @@ def test_an_unknown_executor_lists_the_installed_ones(cli) -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [("workers=zwei", "and got 'zwei'"), ("worker=2", "has no option 'worker'")],
+    [
+        ("workers=zwei", "expects a whole number or nothing, and got 'zwei'"),
+        ("workers=0", "at least one worker"),
+        ("worker=2", "has no option 'worker'"),
+    ],
 )
 def test_a_wrong_option_of_an_executor_ends_with_2(cli, option: str, said: str) -> None:
     done = cli.here("run", cli.file(GREETING), "--executor", "threads", "-o", option)

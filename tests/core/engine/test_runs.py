@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -231,9 +232,20 @@ class TestExecutors:
         with pytest.raises(DefinitionTypeError, match="Executor"):
             self.where(object())
 
+    def test_a_class_instead_of_an_executor_says_how_to_make_one(self):
+        with pytest.raises(DefinitionTypeError, match=r"Make one: `CountingExecutor\(\)`"):
+            self.where(CountingExecutor)
+
     def test_an_unknown_option_is_an_error_that_names_it(self):
         config = merged({"engine": {"executor": "threads", "executors": {"threads": {"wrokers": 1}}}})
         with pytest.raises(PluginOptionError, match="wrokers"):
+            self.where(engine=Engine(config=config))
+
+    @pytest.mark.parametrize("given", ["many", 2.5, True, [1]])
+    def test_an_option_of_a_wrong_type_is_an_error_that_says_what_was_found_and_expected(self, given):
+        config = merged({"engine": {"executor": "threads", "executors": {"threads": {"workers": given}}}})
+        expected = f"'workers' of the executor 'threads' of headrace .* expects a whole number.*{re.escape(repr(given))}"
+        with pytest.raises(PluginOptionError, match=expected):
             self.where(engine=Engine(config=config))
 
 

@@ -143,9 +143,10 @@ def test_unknown_name_lists_the_installed_ones_and_the_nearest(site: Any) -> Non
         Registry([*site.records(), OWN]).resolve("executor", "thread")
 
 
-def test_unknown_name_that_a_sibling_brings_says_what_to_install() -> None:
-    with pytest.raises(PluginNotFoundError, match="pip install headrace-dask"):
-        Registry([OWN]).resolve("executor", "dask")
+@pytest.mark.parametrize("name", ["dask", "ray"])
+def test_unknown_name_that_a_sibling_brings_says_what_to_install(name: str) -> None:
+    with pytest.raises(PluginNotFoundError, match=f"pip install headrace-{name}"):
+        Registry([OWN]).resolve("executor", name)
 
 
 def test_unknown_name_in_an_uninstalled_checkout_says_to_install_it() -> None:

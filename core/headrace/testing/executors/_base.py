@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import threading
 import time
@@ -163,7 +164,9 @@ def within(seconds: float, call: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             errors.append(error)
 
-    thread = threading.Thread(target=target, name="headrace-conformance", daemon=True)
+    # Settings that a test has changed hold for what it calls.
+    inherited = contextvars.copy_context()
+    thread = threading.Thread(target=inherited.run, args=(target,), name="headrace-conformance", daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
