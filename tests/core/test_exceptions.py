@@ -68,7 +68,7 @@ FAMILIES = {
     "TaskTimeoutError": TimeoutError,
     "UnknownParameterError": ValueError,
 }
-PLACEHOLDERS: dict[str, Any] = {"str": "word", "Iterable[str]": ("one", "two"), "int": 3}
+PLACEHOLDERS: dict[str, Any] = {"str": "word", "Iterable[str]": ("one", "two"), "int": 3, "float": 0.5}
 
 
 def placeholder(name: str) -> HeadraceError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.abc import Executor
-from headrace.testing.executors import ExecutorConformance
+from headrace.testing import ExecutorConformance
 from headrace_plugins.local import LocalExecutor
 from headrace_plugins.threads import ThreadsExecutor
 

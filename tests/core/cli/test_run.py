@@ -595,6 +595,52 @@ def test_an_interrupt_ends_the_run_in_order_with_130(cli) -> None:
     assert "Traceback" not in err
 
 
+def test_a_request_to_end_is_heeded_in_order_and_the_exit_code_says_so(cli) -> None:
+    file = cli.file("""
+        import time
+
+        @task
+        def wait():
+            print("waiting", flush=True)
+            time.sleep(60)
+
+        with Flow("long") as flow:
+            wait()
+    """)
+    with cli.start("run", file) as process:
+        read_until("waiting", process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "■ long was cancelled after " in out.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_a_second_request_to_end_is_heeded_at_once(cli) -> None:
+    file = cli.file("""
+        import time
+
+        @task
+        def wait():
+            while True:
+                try:
+                    print("waiting", flush=True)
+                    time.sleep(60)
+                except KeyboardInterrupt:
+                    print("ignored", flush=True)
+
+        with Flow("stubborn") as flow:
+            wait()
+    """)
+    with cli.start("run", file) as process:
+        read_until("waiting", process)
+        process.send_signal(signal.SIGTERM)
+        read_until("ignored", process)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_a_second_interrupt_ends_the_process_at_once(cli) -> None:
     file = cli.file("""
         import time

@@ -97,8 +97,8 @@ class Process:
             assert found, f"the process ended without printing {line!r}: {self.lines}{self._process.communicate()}"
             self.lines.append(found.strip())
 
-    def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        self._process.send_signal(number)
 
     def end(self) -> list[str]:
         """Wait for the end and return what was printed."""
@@ -377,6 +377,99 @@ class TestOther:
         process.interrupt()
         assert "mine" in process.end()
         assert process.returncode == 0
+
+
+class TestOtherSignals:
+    """What asks a process to end is heeded as Ctrl-C is, and the exit code says which it was."""
+
+    SCRIPT = """
+        with Flow("asked to end") as flow:
+            with Server() as server:
+                after(sleep(server))
+        run(flow, EXECUTOR, cancel_grace=0.5)
+        """
+
+    @EXECUTORS
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+    def test_the_run_is_cancelled_in_order(self, start, executor, number):
+        process = start(self.SCRIPT.replace("EXECUTOR", executor))
+        process.wait_for("sleeping")
+        process.interrupt(number)
+        lines = process.end()
+        assert [line for line in lines if line.endswith(" Cancelled")][-1] == "flow Cancelled"
+        assert "after ran" not in lines
+        assert lines.count("cleaned up") == 1
+        assert process.returncode == 128 + number
+
+    def test_the_second_one_ends_the_run_at_once(self, start):
+        process = start(
+            """
+            with Flow("asked twice") as flow:
+                sleep()
+            run(flow, "threads", cancel_grace=30)
+            """
+        )
+        process.wait_for("sleeping")
+        process.interrupt(signal.SIGTERM)
+        process.wait_for("sleep Cancelling")
+        process.interrupt(signal.SIGTERM)
+        assert process.end()[-1] == "over"
+        assert process.returncode == 128 + signal.SIGTERM
+
+    def test_one_that_the_program_ignores_is_ignored(self, start):
+        process = start(
+            """
+            import signal
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+            @task
+            def nap():
+                say("sleeping")
+                time.sleep(0.5)
+
+            with Flow("without a terminal") as flow:
+                nap()
+            run(flow, "local")
+            """
+        )
+        process.wait_for("sleeping")
+        process.interrupt(signal.SIGHUP)
+        assert "flow Success" in process.end()
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)], ids=["INT", "TERM"]
+)
+def test_an_executor_that_is_interrupted_while_it_starts_leaves_a_cancelled_run(start, number, code):
+    process = start(
+        """
+        from headrace.abc import Executor
+
+        class Slow(Executor):
+            capacity = 1
+
+            def start(self, context, stack):
+                stack.callback(say, "stopped")
+                say("starting")
+                time.sleep(30)
+
+            def submit(self, work, deliver):
+                deliver(work())
+
+        with Flow("interrupted early") as flow:
+            with Server() as server:
+                after(server)
+        run(flow, Slow())
+        """
+    )
+    process.wait_for("starting")
+    process.interrupt(number)
+    lines = process.end()
+    assert lines[-2:] == ["flow Cancelled", "over"]
+    assert "after Cancelled" in lines
+    assert not {"set up", "cleaned up"} & set(lines)
+    assert process.returncode == code
 
 
 class TestInterrupts:

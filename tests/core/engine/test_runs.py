@@ -244,7 +244,7 @@ class TestExecutors:
     @pytest.mark.parametrize("given", ["many", 2.5, True, [1]])
     def test_an_option_of_a_wrong_type_is_an_error_that_says_what_was_found_and_expected(self, given):
         config = merged({"engine": {"executor": "threads", "executors": {"threads": {"workers": given}}}})
-        expected = f"'workers' of the executor 'threads' of headrace .* expects a whole number.*{re.escape(repr(given))}"
+        expected = f"'workers' of the executor 'threads' of .* expects a whole number.*{re.escape(repr(given))}"
         with pytest.raises(PluginOptionError, match=expected):
             self.where(engine=Engine(config=config))
 

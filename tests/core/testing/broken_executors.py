@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import pytest
+from tests.core.testing.keeping_executor import KeepingExecutor, KeptResult, Shelf
+
 from headrace import remote
-from headrace.abc import Capability, Executor, ExecutorContext
+from headrace.abc import Capability, Executor, ExecutorContext, ResultReference
 from headrace.engine.worker import Outcome, Work
 from headrace.states import Success
 from headrace.testing.executors import ExecutorConformance
@@ -90,6 +95,12 @@ class LeaksDescriptors(Sound):
     def start(self, context: ExecutorContext, stack: ExitStack) -> None:
         super().start(context, stack)
         self.kept.append(multiprocessing.Pipe())
+
+
+class LeaksSharedMemory(Sound):
+    def start(self, context: ExecutorContext, stack: ExitStack) -> None:
+        super().start(context, stack)
+        Path("/dev/shm", f"headrace-kit-{os.getpid()}-{time.monotonic_ns()}").write_bytes(b"x")
 
 
 class WaitsForMore(Executor):
@@ -203,6 +214,46 @@ class WaitsForTheDead(Executor):
         self.pool.apply_async(remote.run, (remote.pack(work),), callback=arrived)
 
 
+class OneTooLong(KeptResult):
+    def __init__(self, value: Any, shelf: Shelf, *, outlives_run: bool) -> None:
+        super().__init__(value, shelf, outlives_run=outlives_run)
+        self.length = None if self.length is None else self.length + 1
+
+
+class OnlyTheFirst(KeptResult):
+    def element(self, index: int) -> ResultReference:
+        return super().element(0)
+
+
+class SaysItStays(KeptResult):
+    def load(self) -> Any:
+        self.outlives_run = False
+        try:
+            return super().load()
+        finally:
+            self.outlives_run = True
+
+
+class MiscountsElements(KeepingExecutor):
+    kept_class = OneTooLong
+
+
+class MixesUpElements(KeepingExecutor):
+    kept_class = OnlyTheFirst
+
+
+class LosesWhatItPromised(KeepingExecutor):
+    kept_class = SaysItStays
+
+    def __init__(self) -> None:
+        super().__init__(outlives_run=True)
+
+
+class KeepsNothingAfterAll(KeepingExecutor):
+    def kept(self, value: Any) -> Any:
+        return value
+
+
 class TestSound(Quick):
     seconds = 30.0
     kill_seconds = 15.0
@@ -235,6 +286,16 @@ class TestLeaksThreads(Quick):
 
 class TestLeaksDescriptors(Quick):
     make_executor = LeaksDescriptors
+
+
+class TestLeaksSharedMemory(Quick):
+    make_executor = LeaksSharedMemory
+
+    @pytest.fixture(autouse=True)
+    def tidy(self) -> Iterator[None]:
+        yield
+        for path in Path("/dev/shm").glob(f"headrace-kit-{os.getpid()}-*"):
+            path.unlink()
 
 
 class TestWaitsForMore(Quick):
@@ -279,3 +340,19 @@ class TestWaitsForTheDead(Quick):
     # Time to start a process, so that only the one that died is waited for.
     seconds = 4.0
     make_executor = WaitsForTheDead
+
+
+class TestMiscountsElements(Quick):
+    make_executor = MiscountsElements
+
+
+class TestMixesUpElements(Quick):
+    make_executor = MixesUpElements
+
+
+class TestLosesWhatItPromised(Quick):
+    make_executor = LosesWhatItPromised
+
+
+class TestKeepsNothingAfterAll(Quick):
+    make_executor = KeepsNothingAfterAll

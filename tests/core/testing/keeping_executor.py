@@ -26,8 +26,8 @@ class KeptResult(ResultReference):
     def __init__(self, value: Any, shelf: Shelf, *, outlives_run: bool) -> None:
         self.value = value
         self.shelf = shelf
-        self.size = approximate_size(value, 10**9)
-        self.length = len(value) if isinstance(value, Sized) else None
+        self.size = approximate_size(value, 10**7)
+        self.length = length_of(value)
         self.outlives_run = outlives_run
 
     def load(self) -> Any:
@@ -42,14 +42,22 @@ class KeptResult(ResultReference):
 
 def settled(value: Any) -> Any:
     """Return an argument as the task gets it."""
-    if isinstance(value, list):
+    if isinstance(value, list) and any(isinstance(item, KeptResult) for item in value):
         return [settled(item) for item in value]
     return value.value if isinstance(value, KeptResult) else value
+
+
+def length_of(value: Any) -> int | None:
+    try:
+        return len(value) if isinstance(value, Sized) else None
+    except Exception:
+        return None
 
 
 class KeepingExecutor(Executor):
     capabilities = frozenset({Capability.KEEPS_RESULTS})
     capacity = 2
+    kept_class: type[KeptResult] = KeptResult
 
     def __init__(self, *, outlives_run: bool = False) -> None:
         self.outlives_run = outlives_run
@@ -63,5 +71,8 @@ class KeepingExecutor(Executor):
         work.arguments = {name: settled(value) for name, value in work.arguments.items()}
         outcome = work()
         if outcome.state.is_successful():
-            outcome.state.result = KeptResult(outcome.state._result, self.shelf, outlives_run=self.outlives_run)
+            outcome.state.result = self.kept(outcome.state._result)
         deliver(outcome)
+
+    def kept(self, value: Any) -> Any:
+        return self.kept_class(value, self.shelf, outlives_run=self.outlives_run)

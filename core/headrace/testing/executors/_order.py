@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from headrace import Flow, context, flatten, signals, task, triggers, unmapped
+from headrace.abc import Capability
 from headrace.testing.executors._base import ExecutorTests
 
 __all__ = ["Order"]
@@ -184,6 +185,26 @@ class Order(ExecutorTests):
             totals = _total(add_one.map(_double.map([1, 2])))
         states = self.run(flow).result
         assert (states[last].result, states[totals].result) == (22, 8)
+
+    def test_coroutines_get_values_as_they_are(self) -> None:
+        """What a coroutine is given is what was returned, even a list that holds itself."""
+
+        @task
+        async def same(value: Any) -> Any:
+            return value
+
+        def make() -> list[Any]:
+            found: list[Any] = [1]
+            found.append(found)
+            return found
+
+        with Flow("values of coroutines") as flow:
+            made = task(make, name="make")()
+            last = same(made)
+        states = self.run(flow).result
+        assert states[last].result[1] is states[last].result
+        if not {Capability.REMOTE, Capability.KEEPS_RESULTS} & self.make_executor().capabilities:
+            assert states[last].result is states[made].result
 
     def test_a_flow_can_run_inside_of_a_task(self) -> None:
         """A flow that is a task of another one runs where the task runs."""

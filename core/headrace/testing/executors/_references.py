@@ -79,6 +79,18 @@ class References(ExecutorTests):
             assert reference.element(2).load() == 2
 
     @bounded
+    def test_references_can_be_announced_before_they_are_loaded(self) -> None:
+        """``prefetch`` changes nothing about what ``load`` returns."""
+        self.needs(Capability.KEEPS_RESULTS)
+        with self.desk() as desk:
+            for count in range(5):
+                desk.submit(_numbers, count=count)
+            found = {outcome.key: outcome.state._result for outcome in desk.collect(5)}  # noqa: SLF001
+            references = [found[key] for key in range(5)]
+            type(references[0]).prefetch(references)
+            assert [reference.load() for reference in references] == [list(range(count)) for count in range(5)]
+
+    @bounded
     def test_a_reference_that_outlives_the_run_can_be_loaded_after_it(self) -> None:
         """``outlives_run`` tells the truth."""
         self.needs(Capability.KEEPS_RESULTS)
