@@ -12,12 +12,14 @@ from benchmarks.graphs import Graph
 class Contender(ABC):
     """Runs graphs in one particular way.
 
-    ``importing`` is the line that users begin with. ``largest`` is the size it is asked to bear, so that the whole
-    benchmark ends in minutes. ``clock`` says which time is compared: CPU time of the process, or wall time where
-    other processes do part of the work.
+    ``field`` is what it is compared in: engines that run tasks in their own process, or what runs them on several
+    processes, on Dask or on Ray. ``importing`` is the line that users begin with. ``largest`` is the size it is asked
+    to bear, so that the whole benchmark ends in minutes. ``clock`` says which time is compared: CPU time of the
+    process, or wall time where other processes do part of the work.
     """
 
     name: str
+    field: ClassVar[Literal["engines", "processes", "dask", "ray"]] = "engines"
     distribution: ClassVar[str | None] = None
     importing: ClassVar[str] = ""
     largest: int = 1_000_000
@@ -38,6 +40,9 @@ class Contender(ABC):
     def values(self, built: Any, outcome: Any) -> Sequence[Any]:
         """Return the results of the graph's sinks."""
 
+    def close(self) -> None:
+        """Stop what several runs have shared."""
+
 
 def make_contender(name: str) -> Contender:
     """Return the contender called ``name``; nothing of the others is imported."""
@@ -49,6 +54,10 @@ def make_contender(name: str) -> Contender:
         from benchmarks.engine import Headrace
 
         return Headrace(name)
+    if name.startswith("headrace-"):
+        from benchmarks.executors import make_headrace
+
+        return make_headrace(name)
     from benchmarks.peers import PEERS
 
     return next(peer for peer in PEERS if peer.name == name)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 NAP_SECONDS = 0.05
+BURN_SECONDS = 0.2
 PAYLOAD_BYTES = 10_000_000
 _LAYER_WIDTH = 100
 _SMALLEST = 5
@@ -34,12 +36,32 @@ def nap() -> int:
     return 1
 
 
+def burn() -> int:
+    """Compute in Python for a while, by the clock that stands still while something else has the core."""
+    began = time.thread_time()
+    while time.thread_time() - began < BURN_SECONDS:
+        sum(range(1_000))
+    return 1
+
+
 def first_payload() -> bytes:
     return bytes([1]) * PAYLOAD_BYTES
 
 
 def next_payload(value: bytes) -> bytes:
     return bytes([value[0] + 1]) * PAYLOAD_BYTES
+
+
+def first_array() -> Any:
+    numpy = import_module("numpy")
+
+    return numpy.ones(PAYLOAD_BYTES, dtype=numpy.uint8)
+
+
+def next_array(value: Any) -> Any:
+    value = value.copy()
+    value[0] += 1
+    return value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +158,27 @@ def payloads(size: int) -> Graph:
     )
 
 
+def burns(size: int) -> Graph:
+    return Graph(name="burns", upstreams=[()] * size, sinks=range(size), check=_results_are(size, 1), begin=burn)
+
+
+def arrays(size: int) -> Graph:
+    """Return a chain that passes a NumPy array of ten megabytes from task to task."""
+
+    def check(results: Sequence[Any]) -> bool:
+        return len(results) == 1 and results[0].nbytes == PAYLOAD_BYTES and results[0][0] == size
+
+    upstreams = [(), *((i,) for i in range(size - 1))]
+    return Graph(
+        name="arrays",
+        upstreams=upstreams,
+        sinks=[size - 1],
+        check=check,
+        begin=first_array,
+        advance=next_array,
+    )
+
+
 def make_graph(shape: str, size: int) -> Graph:
     """Return the graph called ``shape`` with about ``size`` tasks; raise ValueError for a size that is too small."""
     makers = {
@@ -146,6 +189,8 @@ def make_graph(shape: str, size: int) -> Graph:
         "layered": layered,
         "sleeps": sleeps,
         "payloads": payloads,
+        "burns": burns,
+        "arrays": arrays,
     }
     if size < _SMALLEST:
         raise ValueError(f"A graph of {size} tasks is too small to have a shape; the smallest has {_SMALLEST}.")

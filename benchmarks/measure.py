@@ -70,7 +70,11 @@ class Round:
 
 def measure(request: Request) -> Measurement:
     """Measure here and now; raise ValueError if the contender's results are wrong."""
-    return run_rounds(make_contender(request.contender), request)
+    contender = make_contender(request.contender)
+    try:
+        return run_rounds(contender, request)
+    finally:
+        contender.close()
 
 
 def run_rounds(contender: Contender, request: Request) -> Measurement:

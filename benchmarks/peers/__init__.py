@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.contender import Contender
+from benchmarks.peers.bare import BareDask, BareRay
 from benchmarks.peers.dask import Dask
 from benchmarks.peers.futures import Futures
 from benchmarks.peers.luigi import Luigi
+from benchmarks.peers.pools import Loky, Pebble, StandardPool
 from benchmarks.peers.prefect import Prefect
 
 PEERS: Final[tuple[Contender, ...]] = (
@@ -16,4 +18,9 @@ PEERS: Final[tuple[Contender, ...]] = (
     Dask("dask-threads", "threads"),
     Luigi(),
     Prefect(),
+    Loky(),
+    Pebble(),
+    StandardPool(),
+    BareDask(),
+    BareRay(),
 )

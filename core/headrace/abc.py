@@ -14,10 +14,22 @@ from typing import TYPE_CHECKING, ClassVar
 from headrace.references import ResultReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
+    from typing import Self
 
     from headrace.engine.worker import Outcome, Work
+    from headrace.history.records import (
+        AttemptRecord,
+        Finding,
+        NoteRecord,
+        RunQuery,
+        RunRecord,
+        TaskRecord,
+        TaskRunQuery,
+        TaskRunRecord,
+        ValueRecord,
+    )
     from headrace.plugins import StateChange
 
 __all__ = [
@@ -27,6 +39,8 @@ __all__ = [
     "Notifier",
     "ResultReference",
     "ResultStore",
+    "RunJournal",
+    "RunStore",
     "SecretProvider",
     "Serializer",
 ]
@@ -80,6 +94,8 @@ class Executor(ABC):
     another process, see `headrace.remote`.
 
     An executor may be started again after its exit stack was closed.
+
+    All of this is in `headrace.testing.ExecutorConformance`, as tests to inherit.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
@@ -192,3 +208,237 @@ class Notifier(ABC):
     @abstractmethod
     def notify(self, change: StateChange) -> None:
         """Send the message. May block; may raise to say that it failed."""
+
+
+class RunJournal(ABC):
+    """Takes down what happens in one run.
+
+    Every method is called by the thread that drives the run, several times for each task run, and should take
+    microseconds. When a call has returned, what it said outlives the death of the process, at whatever moment and by
+    whatever signal; within a moment, 20 milliseconds where the disk keeps up, readers see it and it outlives a power
+    cut. `flush` and `ended` wait for that. What was said is found in the order in which it was said: after a power cut
+    the last of it may be missing, and nothing is there without what came before.
+
+    A task run that has finished stays as it is: what is said of it later is not taken. The same holds for the run.
+
+    Every method may raise `HistoryError`, for instance because the disk is full. The run cannot be recorded any further
+    then: stop it and call `abandon`; what was taken down until then is kept. In a process forked from the one that
+    began the run, every method raises it.
+
+    A task run is given by its node and its map index, `headrace.history.UNMAPPED` for one that is no mapped child;
+    states, moments and values are as in `headrace.history.records`.
+    """
+
+    @abstractmethod
+    def began(self, node: int, map_index: int, attempt: int, at: float, inputs: bytes | None = None, /) -> None:
+        """Say that an attempt begins; before anything of it runs. ``inputs`` is a digest of its arguments."""
+
+    @abstractmethod
+    def expanded(self, node: int, count: int, at: float, /) -> None:
+        """Say how many children a mapped task has; before the first of them begins."""
+
+    @abstractmethod
+    def waiting(
+        self,
+        node: int,
+        map_index: int,
+        attempt: int,
+        state: str,
+        message: str | None,
+        at: float,
+        until: float | None = None,
+        value: ValueRecord | None = None,
+        details: str | None = None,
+        /,
+    ) -> None:
+        """Say that a task run goes on later: Retrying, Paused, Scheduled, Queued, or Looped with what it came to.
+
+        ``attempt`` is the one that comes next, and ``until`` the moment it waits for, if there is one.
+        """
+
+    @abstractmethod
+    def attempted(
+        self,
+        node: int,
+        map_index: int,
+        attempt: int,
+        state: str,
+        message: str | None,
+        started: float | None,
+        at: float,
+        value: ValueRecord | None = None,
+        /,
+    ) -> None:
+        """Say how an attempt ended that another one follows; before `waiting` says so."""
+
+    @abstractmethod
+    def finished(
+        self,
+        node: int,
+        map_index: int,
+        attempt: int,
+        state: str,
+        message: str | None,
+        started: float | None,
+        at: float,
+        value: ValueRecord | None = None,
+        details: str | None = None,
+        /,
+    ) -> None:
+        """Say that a task run has finished, which is final, and what came of it.
+
+        A value that is at a location is there for good before this is called.
+        """
+
+    @abstractmethod
+    def noted(self, node: int, map_index: int, kind: str, text: str, /) -> None:
+        """Add a remark on a task run."""
+
+    @abstractmethod
+    def entered(self, state: str, message: str | None, at: float, /) -> None:
+        """Say that the run itself is in a state that is not its last, such as Cancelling."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Wait until all that was said can be read, and outlives a power cut."""
+
+    @abstractmethod
+    def ended(self, state: str, message: str | None, at: float, /) -> None:
+        """Say in which state the run has ended, and give it out of our hands; the journal takes nothing after that.
+
+        When this returns, all of the run can be read and outlives a power cut. A run that waits for people ends as
+        Paused. If it raises, the run is owned no longer, and the store makes up for it when `RunStore.sweep` is called.
+        """
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Stop taking down a run that has not ended; do nothing if it has. Never raises.
+
+        The run counts as one whose owner died.
+        """
+
+
+class RunStore(ABC):
+    """Keeps the history of runs, where other processes find it.
+
+    The store is made from a URL without touching anything; the first call opens it. It is made where there is none yet
+    by `begin` only; to all other methods, a history that is not there is one without runs. Every method may be called
+    from any thread, and at the same time by any number of processes, which wait for each other without failing.
+
+    A run has at most one owner: the process that began it, as long as that lives and has not ended it. Whether an owner
+    lives is a fact that the operating system or the database knows, not a matter of time.
+
+    Methods that take the id of a run raise `RunNotFoundError` if there is none. Every method may raise `HistoryError`,
+    whose message says where the history is, what was found, and what to do: it cannot be read or written, is damaged,
+    or was written by a later version. A damaged history is never replaced by a new one.
+    """
+
+    @abstractmethod
+    def begin(
+        self,
+        run: RunRecord,
+        tasks: Sequence[TaskRecord],
+        *,
+        taken_over: Iterable[TaskRunRecord] = (),
+        again: bool = False,
+    ) -> RunJournal:
+        """Record that a run begins, owned by this process; all of that or, if this raises, nothing.
+
+        When this returns, other processes see the run, and it outlives a power cut. ``taken_over`` are what a resumed
+        run has from ``run.resumed_from``, values included; ones that have not finished are left out. They keep their
+        ``taken_from``, and those that have none get the id of that run.
+
+        Raises `RunOwnedError` if the run to go on from lives, or if another has gone on from it already, unless
+        ``again`` allows that; of several processes that try at once, one succeeds. An owner that died is no hindrance.
+        """
+
+    @abstractmethod
+    def runs(self, query: RunQuery | None = None) -> Iterator[RunRecord]:
+        """Yield the runs that ``query`` asks for, by default all but those inside of others; the last one first."""
+
+    @abstractmethod
+    def run(self, name: str) -> RunRecord:
+        """Return the run of an id, or of the beginning of one that no other has, or of a name; or the ``latest``.
+
+        Of several runs with one name it is the last one. Raises `RunNotFoundError`, which lists the nearest ones.
+        """
+
+    @abstractmethod
+    def tasks(self, run_id: str) -> Sequence[TaskRecord]:
+        """Return the tasks of a run in the order of its plan."""
+
+    @abstractmethod
+    def task_runs(self, run_id: str, query: TaskRunQuery | None = None) -> Iterator[TaskRunRecord]:
+        """Yield the task runs that ``query`` asks for, by node and map index, without holding them in memory.
+
+        A mapped task comes before its children. Task runs of which nothing was said yet are not there. Writers go on
+        meanwhile: what they change may be seen or not.
+        """
+
+    @abstractmethod
+    def task_run(self, run_id: str, node: int, map_index: int = -1) -> TaskRunRecord | None:
+        """Return one task run with its value, or None if nothing was said of it."""
+
+    @abstractmethod
+    def attempts(self, run_id: str, node: int, map_index: int = -1) -> Sequence[AttemptRecord]:
+        """Return the earlier attempts of a task run in order."""
+
+    @abstractmethod
+    def notes(self, run_id: str, node: int, map_index: int = -1) -> Sequence[NoteRecord]:
+        """Return the remarks on a task run in order."""
+
+    @abstractmethod
+    def is_alive(self, run_id: str) -> bool | None:
+        """Tell whether a run is owned by a process that lives; None if that cannot be told from here."""
+
+    @abstractmethod
+    def sweep(self, *, foreign: bool = False) -> Sequence[RunRecord]:
+        """Record the end of runs whose owners died, and return those.
+
+        What they had taken down is read in first. A run that had said how it ended ends so. Any other is recorded as
+        Crashed, with the cause, and so are its task runs that were running; those that waited keep waiting. Without
+        such runs this takes a millisecond or two, so that every command can begin with it.
+
+        An owner on another machine may be alive for all that this one knows: its runs are left alone unless
+        ``foreign`` says that it is not.
+        """
+
+    @abstractmethod
+    def delete(self, run_id: str) -> Sequence[str]:
+        """Forget a run and all that was recorded of it, and return the locations that no other run refers to.
+
+        Results there are for the caller to remove. Runs inside of it stay and lose their parent. Raises `RunOwnedError`
+        if the run is alive.
+        """
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return how many bytes the history takes on the disk, 0 if there is none."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Give the space of deleted runs back to the disk. May take long, and writers wait."""
+
+    @abstractmethod
+    def check(self) -> Sequence[Finding]:
+        """Look through all of the history and return what is wrong with it; nothing is changed. May take long."""
+
+    @abstractmethod
+    def repair(self) -> Sequence[Finding]:
+        """Put right what `check` finds repairable, and return what was done.
+
+        What was there before is kept aside and named. Raises `HistoryError` if a run is alive.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Wait until what journals were told is in the store, and let go of it; do nothing the second time.
+
+        Runs that have not ended are abandoned. The next call of another method opens the store again.
+        """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["publish", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
@@ -32,6 +32,29 @@ def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> Non
             temporary.unlink()
         raise
     _flush_folder(path.parent)
+
+
+def publish(temporary: Path, path: Path) -> bool:
+    """Give a complete file its name unless something has that already; tell whether it was given.
+
+    ``temporary`` is in the same folder, and is there no longer afterwards. The folder is flushed to the disk.
+    """
+    try:
+        # Unlike renaming, making a link never replaces what is there.
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        temporary.unlink()
+        return False
+    except OSError:
+        # A file system without links. On Windows renaming does not replace anything either.
+        if path.exists():
+            temporary.unlink()
+            return False
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+    _flush_folder(path.parent)
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

@@ -39,6 +39,13 @@ HeadraceError
 │   ├── ResultFormError (TypeError)       a result cannot be turned into bytes
 │   ├── ResultLocationError (ValueError)  a location lies outside its store
 │   └── ResultNotFoundError (LookupError)
+├── HistoryError                          the history of runs cannot be read or written
+│   ├── HistoryBusyError (TimeoutError)   others keep it locked
+│   ├── HistoryDamagedError (ValueError)  what is there is not what was written
+│   ├── HistoryVersionError (ValueError)  a later headrace wrote it
+│   ├── RunNotFoundError (LookupError)
+│   ├── RunOwnedError                     another process has the run, or had it
+│   └── SealError (ValueError)            bytes were not written by this project
 ├── ExecutorError (RuntimeError)          an executor could not start or lost its workers
 │   └── WorkerCrashedError                the process that ran a task died
 ├── DrawingError (ValueError)             a drawing is inconsistent, or of an unknown format
@@ -67,6 +74,10 @@ __all__ = [
     "FlowFileError",
     "GraphvizError",
     "HeadraceError",
+    "HistoryBusyError",
+    "HistoryDamagedError",
+    "HistoryError",
+    "HistoryVersionError",
     "MappingError",
     "MissingDependencyError",
     "MissingParameterError",
@@ -85,7 +96,10 @@ __all__ = [
     "ResultLocationError",
     "ResultNotFoundError",
     "ResultReleasedError",
+    "RunNotFoundError",
+    "RunOwnedError",
     "ScheduleError",
+    "SealError",
     "SecretError",
     "SecretNotFoundError",
     "SerializationError",
@@ -419,6 +433,64 @@ class ResultLocationError(ResultError, ValueError):
 
 class ResultNotFoundError(ResultError, LookupError):
     """A store holds nothing at a location."""
+
+
+class HistoryError(HeadraceError):
+    """The history of runs cannot be read or written."""
+
+
+class HistoryBusyError(HistoryError, TimeoutError):
+    """Others kept the history at ``where`` locked for ``seconds``."""
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(
+            f"The history at {where} was locked by another process for {seconds:g} seconds.",
+            hint="Find out which one has the file open, and wait for it or end it.",
+        )
+
+
+class HistoryDamagedError(HistoryError, ValueError):
+    """What is there in place of a history, or of a part of one, is not what was written."""
+
+
+class HistoryVersionError(HistoryError, ValueError):
+    """A history was written by a headrace that came later; ``found`` and ``known`` are the numbers of the forms."""
+
+    def __init__(self, where: str, found: int, known: int) -> None:
+        self.found, self.known = found, known
+        super().__init__(
+            f"The history at {where} has form {found}, and this headrace knows forms up to {known}.",
+            hint="Update headrace, or choose another place with the setting `history.url`.",
+        )
+
+
+class RunNotFoundError(HistoryError, LookupError):
+    """No recorded run, or more than one, goes by a name; ``near`` are names that would do."""
+
+    def __init__(self, name: str, where: str, near: Iterable[str], *, ambiguous: bool = False) -> None:
+        self.name, self.near = name, tuple(near)
+        listed = ", ".join(self.near)
+        if ambiguous:
+            super().__init__(f"More than one run in {where} begins with {name!r}: {listed}.", hint="Give more of it.")
+        else:
+            super().__init__(
+                f"There is no run {name!r} in {where}.", hint=f"The nearest: {listed}." if listed else "It has no runs."
+            )
+
+
+class RunOwnedError(HistoryError):
+    """A run belongs to a process that lives, or another run has gone on from it; ``by`` is the id of that run.
+
+    ``by`` is ``run_id`` itself where the run goes on.
+    """
+
+    def __init__(self, run_id: str, by: str, message: str, *, hint: str | None = None) -> None:
+        self.run_id, self.by = run_id, by
+        super().__init__(message, hint=hint)
+
+
+class SealError(HistoryError, ValueError):
+    """Bytes in a history were not written by this project, or were changed since."""
 
 
 class ExecutorError(HeadraceError, RuntimeError):

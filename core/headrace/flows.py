@@ -535,6 +535,7 @@ class Flow(FlowQueries):
             ParameterError: a value is missing or unknown.
             PluginError: the executor, the result store or a notifier is not to be had.
             KeyboardInterrupt: after Ctrl-C, when running tasks have ended and the rest is recorded as Cancelled.
+            SystemExit: likewise after SIGTERM or SIGHUP, for which the program has no handler of its own.
         """
         from headrace.engine.runs import run_flow  # noqa: PLC0415 - building a flow needs no engine
 

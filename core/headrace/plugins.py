@@ -40,6 +40,7 @@ __all__ = [
     "PluginNotFoundError",
     "PluginOptionError",
     "ResultStoreSpec",
+    "RunStoreSpec",
     "SecretProviderSpec",
     "SerializerSpec",
     "StateChange",
@@ -68,6 +69,15 @@ class ExecutorSpec:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultStoreSpec:
     """A result store for one URL scheme; ``factory(url)`` makes a `headrace.abc.ResultStore`."""
+
+    name: str
+    factory: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStoreSpec:
+    """A history of runs for one URL scheme; ``factory(url)`` makes a `headrace.abc.RunStore`."""
 
     name: str
     factory: str

@@ -179,12 +179,16 @@ class ResultKeeper(ResultFiles):
         self._prefix = safe_name(prefix)
         self._folder = folder
 
-    def keep(self, work: Work, value: object) -> str:
+    def keep(self, work: Work, value: object) -> str | None:
         """Store what ``work`` returned and return the location. Called where the task runs."""
-        index = "" if work.map_index < 0 else f"/{work.map_index}"
-        location = f"{self._folder_of(work)}/{safe_name(work.slug)}{index}.result"
+        location = self.location_of(work)
         self.put(location, value, sealed=True, what=f"The result of task {work.name!r}")
         return location
+
+    def location_of(self, work: Work) -> str:
+        """Return where the result of ``work`` belongs."""
+        index = "" if work.map_index < 0 else f"/{work.map_index}"
+        return f"{self._folder_of(work)}/{safe_name(work.slug)}{index}.result"
 
     def _folder_of(self, work: Work) -> str:
         if self._folder:

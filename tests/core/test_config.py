@@ -74,6 +74,7 @@ class TestDefaults:
                 "kept_total_bytes": 16777216,
                 "cancel_grace": 10.0,
             },
+            "history": {"record": False, "store": "sqlite:"},
             "results": {"store": "", "location": "", "serializer": "pickle"},
             "cache": {"url": "", "max_bytes": 0, "max_age": 0},
             "notify": {"urls": []},

@@ -1,4 +1,4 @@
-"""The second Ctrl-C, which ends the process at once, wherever its threads are stuck.
+"""The second Ctrl-C, SIGTERM or SIGHUP, which ends the process at once, wherever its threads are stuck.
 
 The first one is the engine's, or Python's: a signal handler runs in the main thread, and only when that thread gets
 to run Python code. This module does without: Python writes each signal's number to a socket, and a thread reads it.
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["second_interrupt_ends_process"]
 
-_EXIT_CODE: Final = 130
+_SIGNALS: Final = frozenset(getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
 _PATIENCE: Final = 2.0
 
 
 @contextmanager
 def second_interrupt_ends_process(first: Callable[[], object], second: Callable[[], object]) -> Iterator[None]:
-    """Call ``first`` after the first Ctrl-C inside the block; after another, call ``second`` and end the process.
+    """Call ``first`` after the first signal inside the block; after another, call ``second`` and end the process.
 
     Both are called in a thread of their own. Outside of the main thread, which gets the signals, this does nothing.
     """
@@ -48,17 +48,17 @@ def second_interrupt_ends_process(first: Callable[[], object], second: Callable[
 
 
 def _watch(reader: socket.socket, first: Callable[[], object], second: Callable[[], object]) -> None:
-    count = 0
+    received: list[int] = []
     while numbers := reader.recv(64):
-        for _ in range(numbers.count(signal.SIGINT)):
-            count += 1
-            if count == 1:
+        for number in filter(_SIGNALS.__contains__, numbers):
+            received.append(number)
+            if len(received) == 1:
                 first()
             else:
-                _end_process(second)
+                _end_process(second, 128 + received[0])
 
 
-def _end_process(second: Callable[[], object]) -> None:
+def _end_process(second: Callable[[], object], code: int) -> None:
     """Clean up as far as that goes without waiting for anybody, and exit."""
 
     def clean_up() -> None:
@@ -73,4 +73,4 @@ def _end_process(second: Callable[[], object]) -> None:
     thread = threading.Thread(target=clean_up, name="headrace-clean-up", daemon=True)
     thread.start()
     thread.join(_PATIENCE)
-    os._exit(_EXIT_CODE)
+    os._exit(code)

@@ -52,12 +52,13 @@ class Outcome:
     progress: Progress
     state: State | None
     interrupted: bool = False
+    interrupt_code: int = 130
 
     @property
     def exit_code(self) -> int:
-        """0 for success, 1 for anything else that came to an end, 130 after Ctrl-C."""
+        """0 for success, 1 for anything else that came to an end, 130 after Ctrl-C, 143 after SIGTERM."""
         if self.interrupted:
-            return 130
+            return self.interrupt_code
         return 0 if self.state is not None and self.state.is_successful() else 1
 
     @property

@@ -79,8 +79,8 @@ def run(ctx: click.Context, /, log_level: str | None, no_logs: bool, **others: A
     headrace run weather.py:daily -p years='[2012, 2013]' --executor threads -o workers=4
     headrace run -m stations.weather:daily --param-file years.toml
 
-    Exit codes: 0 success, 1 the flow failed, 2 bad usage or input, 130 Ctrl-C. One Ctrl-C lets running tasks end,
-    a second one leaves at once.
+    Exit codes: 0 success, 1 the flow failed, 2 bad usage or input, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. The first of
+    these lets running tasks end, a second one leaves at once.
     """  # noqa: D301 - click looks for the backspace itself
     from headrace.cli.session import Request, perform  # noqa: PLC0415 - `headrace run --help` needs no engine
 

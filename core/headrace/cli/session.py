@@ -16,6 +16,7 @@ from headrace.cli.logs import configure_logging
 from headrace.cli.outcome import Outcome
 from headrace.coercion import from_text
 from headrace.engine import Engine
+from headrace.engine.interrupts import Terminated
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.runs import RunOptions
 from headrace.exceptions import HeadraceError, PluginOptionError
@@ -129,6 +130,9 @@ def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engin
             state = flow.run(parameters, executor=request.executor, engine=engine, options=options)
     except KeyboardInterrupt:
         return Outcome(progress=report.progress, state=report.progress.final, interrupted=True)
+    except Terminated as error:
+        code = int(error.code or 0)
+        return Outcome(progress=report.progress, state=report.progress.final, interrupted=True, interrupt_code=code)
     return Outcome(progress=report.progress, state=state)
 
 

@@ -26,6 +26,7 @@ def defaults() -> dict[str, object]:
             "kept_total_bytes": 16_777_216,
             "cancel_grace": 10.0,
         },
+        "history": {"record": False, "store": "sqlite:"},
         "results": {"store": "", "location": "", "serializer": "pickle"},
         "cache": {"url": "", "max_bytes": 0, "max_age": 0},
         "notify": {"urls": ()},

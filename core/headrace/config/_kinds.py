@@ -60,6 +60,8 @@ _KINDS: Final = {
     ("engine", "kept_result_bytes"): COUNT,
     ("engine", "kept_total_bytes"): COUNT,
     ("engine", "cancel_grace"): SECONDS,
+    ("history", "record"): FLAG,
+    ("history", "store"): TEXT,
     ("results", "store"): TEXT,
     ("results", "location"): TEXT,
     ("results", "serializer"): TEXT,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headrace.clock import Clock
     from headrace.engine.async_tasks import LoopThread
     from headrace.engine.plan import Plan
+    from headrace.engine.recording import Recorder
     from headrace.engine.scheduler import Scheduler
     from headrace.engine.task_runs import TaskRun
     from headrace.engine.transitions import Transitions
@@ -48,7 +49,7 @@ class Driver:
 
     ``frame`` is the context of the run; ``transitions`` tells whoever watches; ``values`` decides which results stay
     in memory; ``keeper`` writes results to a store, or is None; ``arrangements`` are, by node, what makes work of tasks
-    that have a say in where their results are.
+    that have a say in where their results are; ``recorder`` takes down what happens, or is None.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Driver:
         values: ValueKeeper,
         keeper: ResultKeeper | None = None,
         arrangements: Mapping[int, Callable[[Work], Work]] = _NOTHING,
+        recorder: Recorder | None = None,
         cancel_grace: float = 10.0,
         on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal,
     ) -> None:
@@ -75,6 +77,7 @@ class Driver:
         self._values = values
         self._keeper = keeper
         self._arrangements = arrangements
+        self._recorder = recorder
         self._cancel_grace = cancel_grace
         self._on_pause = on_pause
         self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
@@ -92,18 +95,36 @@ class Driver:
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the run."""
+        """Whether Ctrl-C, or a signal that asks for the same, ended the run."""
         return self._interrupts.count > 0
+
+    def interruption(self) -> BaseException:
+        """Return what a run that was interrupted raises."""
+        return self._interrupts.error()
 
     def run(self, context: ExecutorContext) -> None:
         """Run until nothing is left to do or to wait for."""
         with ExitStack() as self._stack:
             self._listen_to_enclosing_run()
-            self._executor.start(context, self._stack)
+            try:
+                with self._interrupts.raised():
+                    self._executor.start(context, self._stack)
+            except KeyboardInterrupt:
+                self._begin_nothing()
+                return
             self._stack.enter_context(self._interrupts)
             self._loop()
             if Capability.KEEPS_RESULTS in self._executor.capabilities:
                 self._values.bring_home(self._scheduler.states())
+
+    def _begin_nothing(self) -> None:
+        """End a run that was interrupted before there was an executor to run anything."""
+        self._interrupts.raised_by_a_task()
+        cancelled = Cancelled("The run was cancelled before this task began.")
+        self._scheduler.cancel(cancelled)
+        while (decision := self._scheduler.next()) is not None:
+            run, state = decision
+            self._enter(run, state or cancelled)
 
     def _listen_to_enclosing_run(self) -> None:
         """Stop when the run stops whose task this run is part of."""
@@ -192,6 +213,8 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - results that are flattened are iterated over, which is user code
             self._conclude(run, Failed(f"Its arguments could not be prepared: {describe(error)}", error))
             return
+        if self._recorder is not None:
+            self._recorder.began(run)
         key = self._next_key
         self._next_key = key + 1
         node = run.node
@@ -222,7 +245,8 @@ class Driver:
         if not work.task.is_async:
             self._executor.submit(work, self._inbox.put)
             return
-        work.arguments = {name: _fetched(value) for name, value in work.arguments.items()}
+        if Capability.KEEPS_RESULTS in self._executor.capabilities:
+            work.arguments = {name: _fetched(value, {}) for name, value in work.arguments.items()}
         if self._event_loop is None:
             from headrace.engine.async_tasks import LoopThread  # noqa: PLC0415 - asyncio is slow to import
 
@@ -285,6 +309,8 @@ class Driver:
         return state
 
     def _settle(self, run: TaskRun, state: State) -> None:
+        if self._recorder is not None:
+            self._recorder.settled(run, state)
         scheduler = self._scheduler
         scheduler.settle(run, state)
         if scheduler.consumed:
@@ -331,8 +357,15 @@ class Driver:
         self._give_up_at = self._clock.now() + self._cancel_grace
 
 
-def _fetched(value: Any) -> Any:
-    """Return an argument as a task in this process gets it: what an executor kept elsewhere is fetched."""
-    if isinstance(value, list):
-        return [_fetched(item) for item in value]
-    return value.load() if isinstance(value, ResultReference) else value
+def _fetched(value: Any, known: dict[int, list[Any]]) -> Any:
+    """Return an argument as a task in this process gets it: what an executor kept elsewhere is fetched.
+
+    ``known`` are the lists that were met on the way, by id: one may hold itself.
+    """
+    if not isinstance(value, list):
+        return value.load() if isinstance(value, ResultReference) else value
+    if id(value) not in known:
+        made: list[Any] = []
+        known[id(value)] = made
+        made.extend(_fetched(item, known) for item in value)
+    return known[id(value)]

@@ -1,33 +1,45 @@
-"""Ctrl-C while a run is in progress.
+"""Ctrl-C while a run is in progress, and the other signals that ask a process to end: SIGTERM and SIGHUP.
 
 The first one lets the driver end the run in order. If it comes while a task runs in this very thread, it is raised
-there, as Python would. The second one is raised at once, wherever it lands.
+there, as Python would raise Ctrl-C. The second one is raised at once, wherever it lands.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.engine.worker import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from queue import SimpleQueue
     from types import CodeType, FrameType, TracebackType
     from typing import Self
 
-__all__ = ["Interrupts"]
+__all__ = ["Interrupts", "Terminated"]
 
-_CALLING_A_TASK = Work.__call__.__code__
+_CALLING_A_TASK: Final = Work.__call__.__code__
+# With the handlers of a program that does nothing about them: one that does goes on doing that.
+_SIGNALS: Final = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    **({signal.SIGHUP: signal.SIG_DFL} if hasattr(signal, "SIGHUP") else {}),  # Windows has none
+}
+
+
+class Terminated(SystemExit):
+    """Ends the process after a signal asked for that; its code is 128 and the number of the signal."""
 
 
 class Interrupts:
-    """Counts Ctrl-C while entered; ``pending`` says that the driver has not reacted yet.
+    """Counts signals while entered; ``pending`` says that the driver has not reacted yet.
 
     Only the main thread can receive signals; entered in any other thread, this does nothing. ``driving`` is the code
-    that a driver spends its life in, and ``hand_on`` tells the runs inside this one.
+    that a driver spends its life in, and ``hand_on`` tells the runs inside this one. ``number`` is the signal that was
+    the first.
     """
 
     def __init__(
@@ -38,39 +50,55 @@ class Interrupts:
         hand_on: Callable[[], object] | None = None,
     ) -> None:
         self.count = 0
+        self.number: int = signal.SIGINT
         self.pending = False
+        self._at_once = False
         self._inbox = inbox
         self._driving = driving
         self._hand_on = hand_on
-        self._previous: Any = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            previous = signal.getsignal(signal.SIGINT)
-            if previous is signal.default_int_handler:
-                self._previous = previous
-                signal.signal(signal.SIGINT, self._received)
+            for number, default in _SIGNALS.items():
+                if signal.getsignal(number) is default:
+                    self._previous[number] = default
+                    signal.signal(number, self._received)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        while self._previous:
+            signal.signal(*self._previous.popitem())
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """Be entered for the time being, and raise KeyboardInterrupt for the first signal wherever it lands."""
+        self._at_once = True
+        try:
+            with self:
+                yield
+        finally:
+            self._at_once = False
+
+    def error(self) -> BaseException:
+        """Return what is raised when all is over, so that the process ends as it was asked to."""
+        return KeyboardInterrupt() if self.number == signal.SIGINT else Terminated(128 + self.number)
 
     def raised_by_a_task(self) -> None:
         """Count a KeyboardInterrupt that came out of a task, with or without a signal; pass a second one on."""
         if self.count > 1:
-            raise KeyboardInterrupt
+            raise self.error()
         self.count = 1
 
-    def _received(self, _number: int, frame: FrameType | None) -> None:
+    def _received(self, number: int, frame: FrameType | None) -> None:
         if self.count > 0:
             self.count += 1
-            raise KeyboardInterrupt
+            raise self.error()
+        self.number = number
         self.request()
-        if self._runs_a_task(frame):
+        if self._at_once or self._runs_a_task(frame):
             raise KeyboardInterrupt
 
     def request(self) -> None:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from headrace.abc import Executor, ResultStore
+    from headrace.abc import Executor, ResultStore, RunStore
     from headrace.engine import Engine
     from headrace.engine.plan import Plan
+    from headrace.engine.recorded_runs import Recording
     from headrace.engine.storage import RunStorage
     from headrace.engine.values import KeepResults
     from headrace.flows import Flow
@@ -59,6 +60,8 @@ class RunOptions:
             returns those that may go on; by default asks at the terminal, if there is one. A run with paused tasks
             ends as Paused; to go on later, give its ``state``, and ``task_states`` with a Resume for them.
         scheduled_start_time: when this run was meant to begin, as an aware datetime; by default now.
+        record: whether to record the run in the history: True for the configured one, its URL, or a `RunStore`; by
+            default as configured, ``history.record``.
     """
 
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class RunOptions:
     run_on_schedule: bool | None = None
     scheduled_start_time: datetime | None = None
     on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal
+    record: bool | str | RunStore | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("context", self.context), ("task_states", self.task_states)):
@@ -203,12 +207,23 @@ class _Run:
             # A flow whose block is open while this one runs is not built any further by what tasks call.
             stack.callback(building.reset, building.set(Build(None)))
             transitions = Transitions(self._flow, self._info, list(self._watchers(stack)))
-            return self._drive(chosen, storage, transitions, frame)
+            recording = self._recording()
+            if recording is None:
+                return self._drive(chosen, storage, transitions, frame, None)
+            with recording:
+                return self._drive(chosen, storage, transitions, frame, recording)
 
     def _drive(
-        self, executor: Executor, storage: RunStorage | None, transitions: Transitions, frame: RunFrame
+        self,
+        executor: Executor,
+        storage: RunStorage | None,
+        transitions: Transitions,
+        frame: RunFrame,
+        recording: Recording | None,
     ) -> State:
         keeper = None if storage is None else storage.keeper()
+        if keeper is None and recording is not None:
+            keeper = recording.keeper
         brought = brought_states(self._flow.name, self._plan, self._options.first_states())
         cached = withhold_cached(self._plan, brought)
         settings = self._engine.config["engine"]
@@ -223,6 +238,7 @@ class _Run:
             values=ValueKeeper(policy, settings["kept_result_bytes"], settings["kept_total_bytes"], keeper),
             keeper=keeper,
             arrangements={} if storage is None else storage.arrangements(self._plan, cached),
+            recorder=None if recording is None else recording.recorder,
             cancel_grace=settings["cancel_grace"],
             on_pause=self._options.on_pause,
         )
@@ -233,10 +249,12 @@ class _Run:
         self._scheduler.start(brought)
         driver.run(self._executor_context())
         final = self._end(transitions, running, cancelled=driver.interrupted or driver.error is not None)
+        if recording is not None:
+            recording.ended(final)
         if storage is not None:
             storage.tidy(self._cached_states())
         if driver.interrupted:
-            raise KeyboardInterrupt
+            raise driver.interruption()
         if driver.error is not None:
             raise driver.error
         return final
@@ -248,7 +266,11 @@ class _Run:
         if isinstance(chosen, ExecutorInterface):
             return chosen
         if not isinstance(chosen, str):
-            raise DefinitionTypeError(f"An executor is a name or an Executor object, and got {chosen!r}.")
+            is_class = isinstance(chosen, type) and issubclass(chosen, ExecutorInterface)
+            raise DefinitionTypeError(
+                f"An executor is a name or an Executor object, and got {chosen!r}.",
+                hint=f"Make one: `{chosen.__name__}()`." if is_class else None,
+            )
         options = self._engine.config["engine"].get("executors", {}).get(chosen, {})
         found: Executor = self._engine.registry.create("executor", chosen, **options)
         return found
@@ -272,6 +294,25 @@ class _Run:
         from headrace.engine.storage import RunStorage  # noqa: PLC0415 - most runs store no results
 
         return RunStorage(self._flow, self._engine, results)
+
+    def _recording(self) -> Recording | None:
+        """Return what takes the run down, or None if nobody wants that or it cannot be done."""
+        wanted = self._options.record
+        if wanted is None:
+            wanted = self._engine.config["history"]["record"]
+        if wanted is False:
+            return None
+        from headrace.engine.recorded_runs import begin_recording  # noqa: PLC0415 - most runs are not recorded
+        from headrace.history.records import RunRecord  # noqa: PLC0415 - as above
+
+        record = RunRecord(
+            id=self._id,
+            name=self._name,
+            flow_name=self._flow.name,
+            created=self._began,
+            task_count=len(self._plan.nodes),
+        )
+        return begin_recording(record, self._values, self._plan, self._engine, wanted)
 
     def _watchers(self, stack: ExitStack) -> Iterator[Watcher]:
         yield self._engine.observers

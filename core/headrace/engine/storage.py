@@ -156,9 +156,9 @@ class RunStorage:
 class _OwnKeeper(ResultKeeper):
     """Keeps the results of one task, which the run's own keeper could not read back."""
 
-    def keep(self, work: Work, value: object) -> str:
+    def keep(self, work: Work, value: object) -> str | None:
         location = super().keep(work, value)
-        return located(location, self, location)
+        return None if location is None else located(location, self, location)
 
     reload = ResultKeeper.load
 

@@ -179,7 +179,7 @@ def state_of(error: BaseException) -> State:
             error.state.message = mask(error.state.message)
         return error.state
     if isinstance(error, KeyboardInterrupt):
-        return Cancelled("Interrupted from the keyboard.", error)
+        return Cancelled("Interrupted.", error)
     error = error.with_traceback(_own_frames(error))
     text = mask(describe(error))
     return TimedOut(text, error) if isinstance(error, TaskTimeoutError) else Failed(text, error)

@@ -96,10 +96,11 @@ def _usual_names() -> dict[str, object]:
     import datetime  # noqa: PLC0415
     import pathlib  # noqa: PLC0415
 
-    found = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
+    found: dict[str, object] = {name: getattr(collections.abc, name) for name in collections.abc.__all__}
     found |= {name: getattr(typing, name) for name in ("Any", "Literal", "Optional", "Union")}
     classes = (datetime.date, datetime.datetime, datetime.timedelta, pathlib.Path)
-    return found | {each.__name__: each for each in classes}
+    found.update((each.__name__, each) for each in classes)
+    return found
 
 
 def _scope(factory: object) -> dict[str, object]:

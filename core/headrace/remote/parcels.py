@@ -22,7 +22,7 @@ class Part(NamedTuple):
     """What a worker process needs once, as a pickle; ``id`` is unique among what one `Courier` sends."""
 
     id: str
-    data: bytes
+    data: bytes | memoryview
 
 
 class Call(NamedTuple):
@@ -63,8 +63,10 @@ class Courier:
         """
         found = self._by_task.get((id(work.parent), id(work.task)))
         if found is None:
-            self._alive.append(work)
-            content = _content(work)
+            held = (work.parent, work.keeper, getattr(work, "memory", None), *work.task.__dict__.values())
+            # Not the work itself: what it is called with may be large.
+            self._alive.append((work.task, held))
+            content = _content(work.task, held)
             found = self._by_content.get(content)
             if found is None:
                 found = self._by_content[content] = self._run(work.parent), self._task(work)
@@ -136,11 +138,9 @@ class Workshop:
         return RememberingWork(work, blueprint.memory)
 
 
-def _content(work: Work) -> object:
+def _content(task: Task, held: tuple[object, ...]) -> object:
     """Return what is equal for two copies of a task that hold the very same things, as calling it twice makes them."""
-    attributes = work.task.__dict__
-    held = (work.parent, work.keeper, getattr(work, "memory", None), *attributes.values())
-    return type(work.task), tuple(attributes), tuple(map(id, held))
+    return type(task), tuple(task.__dict__), tuple(map(id, held))
 
 
 def _snapshot(frame: Frame | None) -> RunFrame:

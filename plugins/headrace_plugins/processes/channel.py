@@ -8,42 +8,54 @@ along, and read where they lie: the receiver maps the memory privately, so what 
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import socket
-from array import array
 from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from headrace_plugins.processes import descriptors
+from headrace_plugins.processes.descriptors import nameless_file
 
-__all__ = ["Channel", "Message", "nameless_file"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Channel", "Message", "NonBlockingChannel"]
 
 # Kind, whether the body is in the file, length of the head, number of buffers, length of the body.
 _HEADER: Final = Struct("<B?xxIIQ")
 _LENGTH: Final = Struct("<Q")
-_LARGE: Final = 65_536
+# What is not larger goes through the socket in one piece: all of it or, if a signal interrupts the call, nothing.
+_LARGE: Final = 32_768
 _READ_SIZE: Final = 262_144
-_ROOM_FOR_FILES: Final = socket.CMSG_SPACE(16 * array("i").itemsize)
 _ALIGNMENT: Final = 64
+_LOST: Final = -1
 
 
 class Message(NamedTuple):
-    """What was received; ``body`` and ``buffers`` may be views into memory that was sent along."""
+    """What was received; ``body`` and ``buffers`` may be views into memory that was sent along.
+
+    If that memory could not be had, ``error`` says why, and both are empty.
+    """
 
     kind: int
     head: bytes
     body: bytes | memoryview
     buffers: list[memoryview]
+    error: OSError | None = None
 
 
 class Channel:
-    """One end of a connection. Sending and receiving may happen in different threads, each in one at a time."""
+    """One end of a connection. Sending and receiving may happen in different threads, each in one at a time.
 
-    def __init__(self, connection: socket.socket) -> None:
+    ``new_file`` makes the files for what is large.
+    """
+
+    def __init__(self, connection: socket.socket, new_file: Callable[[], int] = nameless_file) -> None:
         self._socket = connection
+        self._new_file = new_file
         self._received = bytearray()
         self._files: deque[int] = deque()
 
@@ -52,15 +64,12 @@ class Channel:
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close this end; what was received and not asked for is dropped."""
+        """End the connection, also for processes that have been forked from this one; drop what was received."""
+        with contextlib.suppress(OSError):  # the other end has closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         while self._files:
-            os.close(self._files.popleft())
-
-    def hang_up(self) -> None:
-        """Send nothing more: the other end is told that this was all, and may still answer."""
-        with contextlib.suppress(OSError):  # it has closed already
-            self._socket.shutdown(socket.SHUT_WR)
+            _close(self._files.popleft())
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -71,57 +80,120 @@ class Channel:
         lengths = b"".join(_LENGTH.pack(view.nbytes) for view in views)
         start = _HEADER.pack(kind, outside, len(head), len(views), len(body)) + lengths + head
         if not outside and not views:
-            self._socket.sendall(start + body)
+            self._transmit(start + body, None)
             return
-        file = _written([memoryview(body), *views] if outside else views)
+        file = _written(self._new_file, [memoryview(body), *views] if outside else views)
+        self._transmit(start if outside else start + body, file)
+
+    def _transmit(self, data: bytes, file: int | None) -> None:
+        """Send ``data``, and ``file``, which is then closed."""
+        if file is None:
+            self._socket.sendall(data)
+            return
         try:
-            self._send_with(file, start if outside else start + body)
+            sent = descriptors.send(self._socket, data, [file])
+            if sent < len(data):
+                self._socket.sendall(memoryview(data)[sent:])
         finally:
             os.close(file)
-
-    def _send_with(self, file: int, data: bytes) -> None:
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [file]))]
-        sent = self._socket.sendmsg([data], ancillary)
-        if sent < len(data):
-            self._socket.sendall(memoryview(data)[sent:])
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
     def read(self) -> bool:
         """Take in what has arrived, waiting for something if nothing has; return False if nothing more will come."""
         try:
-            data, ancillary, _, _ = self._socket.recvmsg(_READ_SIZE, _ROOM_FOR_FILES)
+            data, files, lost = descriptors.receive(self._socket, _READ_SIZE)
         except ConnectionResetError:
             return False
-        for _, _, found in ancillary:
-            self._files.extend(array("i", found))
+        self._files.extend(files)
+        if lost:  # a message has one at most
+            self._files.append(_LOST)
         self._received += data
         return bool(data)
 
-    def messages(self) -> Iterator[Message]:
-        """Yield the messages that have arrived in full."""
+    def take(self) -> Message | None:
+        """Return the next message that has arrived in full, or None. Nothing here keeps it alive after that."""
         received = self._received
-        while len(received) >= _HEADER.size:
-            kind, outside, head_length, count, body_length = _HEADER.unpack_from(received)
-            head_start = _HEADER.size + count * _LENGTH.size
-            end = head_start + head_length + (0 if outside else body_length)
-            if len(received) < end:
+        if len(received) < _HEADER.size:
+            return None
+        kind, outside, head_length, count, body_length = _HEADER.unpack_from(received)
+        head_start = _HEADER.size + count * _LENGTH.size
+        body_start = head_start + head_length
+        end = body_start if outside else body_start + body_length
+        if len(received) < end:
+            return None
+        with memoryview(received) as view:
+            lengths = [length for (length,) in _LENGTH.iter_unpack(view[_HEADER.size : head_start])]
+            head = bytes(view[head_start:body_start])
+            body = bytes(view[body_start:end])
+        del received[:end]
+        if not outside and not count:
+            return Message(kind, head, body, [])
+        try:
+            views = _mapped(self._files.popleft(), [body_length, *lengths] if outside else lengths)
+        except OSError as error:
+            return Message(kind, head, b"", [], error)
+        return Message(kind, head, views.pop(0) if outside else body, views)
+
+
+class NonBlockingChannel(Channel):
+    """A `Channel` that never waits: what is sent is kept until `flush`, which sends what there is room for.
+
+    For an end that must not wait for the other one, which may be waiting for it.
+    """
+
+    def __init__(self, connection: socket.socket, new_file: Callable[[], int] = nameless_file) -> None:
+        super().__init__(connection, new_file)
+        # A file comes with the first byte.
+        self._unsent: deque[tuple[bytearray, int | None]] = deque()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is something to flush."""
+        return bool(self._unsent)
+
+    def _transmit(self, data: bytes, file: int | None) -> None:
+        if file is None and self._unsent:
+            self._unsent[-1][0].extend(data)
+        else:
+            self._unsent.append((bytearray(data), file))
+
+    def flush(self) -> None:
+        """Send what there is room for; raise OSError if nobody listens any more, or it cannot be sent."""
+        while self._unsent:
+            data, file = self._unsent[0]
+            try:
+                if file is None:
+                    sent = self._socket.send(data, socket.MSG_DONTWAIT)
+                else:
+                    sent = descriptors.send(self._socket, data, [file], socket.MSG_DONTWAIT)
+            except BlockingIOError:
                 return
-            lengths = [_LENGTH.unpack_from(received, _HEADER.size + i * _LENGTH.size)[0] for i in range(count)]
-            head = bytes(received[head_start : head_start + head_length])
-            body: bytes | memoryview = b"" if outside else bytes(received[head_start + head_length : end])
-            del received[:end]
-            views: list[memoryview] = []
-            if outside:
-                body, *views = _mapped(self._files.popleft(), [body_length, *lengths])
-            elif lengths:
-                views = _mapped(self._files.popleft(), lengths)
-            yield Message(kind, head, body, views)
+            _close(file)
+            if sent < len(data):
+                self._unsent[0] = data[sent:], None
+            else:
+                self._unsent.popleft()
+
+    def hang_up(self) -> None:
+        """Send nothing more: the other end is told that this was all, and may still answer."""
+        with contextlib.suppress(OSError):  # it has closed already
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        super().close()
+        while self._unsent:
+            _close(self._unsent.popleft()[1])
 
 
-def _written(views: Sequence[memoryview]) -> int:
-    """Return a descriptor of a new nameless file that holds ``views``, each at an aligned offset."""
-    file = nameless_file()
+def _close(file: int | None) -> None:
+    if file is not None and file != _LOST:
+        os.close(file)
+
+
+def _written(new_file: Callable[[], int], views: Sequence[memoryview]) -> int:
+    """Return a descriptor of a new file that holds ``views``, each at an aligned offset."""
+    file = new_file()
     try:
         offset = 0
         for view in views:
@@ -134,16 +206,6 @@ def _written(views: Sequence[memoryview]) -> int:
     return file
 
 
-def nameless_file() -> int:
-    """Return a descriptor of a new file that has no name, in memory where the system can do that."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("headrace")
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
 def _write_all(file: int, view: memoryview, offset: int) -> None:
     written = 0
     while written < len(view):
@@ -152,6 +214,8 @@ def _write_all(file: int, view: memoryview, offset: int) -> None:
 
 def _mapped(file: int, lengths: Sequence[int]) -> list[memoryview]:
     """Return views of what `_written` wrote, and close ``file``: the memory is freed with the last view."""
+    if file == _LOST:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     try:
         size = os.fstat(file).st_size
         memory = mmap.mmap(file, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)

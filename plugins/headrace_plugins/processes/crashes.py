@@ -11,7 +11,7 @@ from headrace.exceptions import ExecutorError, WorkerCrashedError
 if TYPE_CHECKING:
     from headrace_plugins.processes.protocol import End
 
-__all__ = ["crash_error", "start_error"]
+__all__ = ["crash_error", "hung_up_error", "start_error"]
 
 _HINTS = {
     "SIGSEGV": "The usual cause is a fault in an extension module; standard error shows where Python was.",
@@ -38,6 +38,14 @@ def crash_error(task: str, end: End | None) -> WorkerCrashedError:
             hint="Use fewer workers, or give the task less to hold at once.",
         )
     return WorkerCrashedError(f"{whose} was killed by {name}.", signal=name, hint=_HINTS.get(name))
+
+
+def hung_up_error(task: str) -> WorkerCrashedError:
+    """Return the error for a task whose process can send nothing any more, and was killed."""
+    return WorkerCrashedError(
+        f"The process that ran task {task!r} has closed its connection to the run, and was killed.",
+        hint="The task may close files that it has not opened.",
+    )
 
 
 def start_error(end: End | None) -> ExecutorError:

@@ -83,11 +83,18 @@ class ProcessesExecutor(Executor):
             )
         from headrace.remote import Courier, Levels
         from headrace_plugins.processes.pool import Pool
+        from headrace_plugins.processes.streams import replaced_streams
         from headrace_plugins.processes.supervisor import Setup
 
-        setup = Setup(Levels.current(), self.preload, self.memory_limit)
+        setup = Setup(os.getpid(), Levels.current(), self.preload, self.memory_limit, replaced_streams())
         self._courier = Courier()
-        self._pool = Pool(setup, self.workers, self.resources, self.max_tasks_per_worker, self.kill_grace)
+        self._pool = Pool(
+            setup,
+            self.workers,
+            amounts=self.resources,
+            most_calls=self.max_tasks_per_worker,
+            kill_grace=self.kill_grace,
+        )
         stack.callback(self._close)
         self._pool.start(context.task_count)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import ExecutorError, TaskTimeoutError
 from headrace.states import Cancelled, Crashed, State, TimedOut
-from headrace_plugins.processes.channel import Channel
-from headrace_plugins.processes.crashes import crash_error, start_error
+from headrace_plugins.processes.channel import NonBlockingChannel
+from headrace_plugins.processes.crashes import crash_error, hung_up_error, start_error
+from headrace_plugins.processes.pace import LONGEST_QUEUE
 from headrace_plugins.processes.protocol import End, Kind, Page
 
 if TYPE_CHECKING:
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
     from headrace.remote import Part
     from headrace_plugins.processes.link import Supervisor
 
-__all__ = ["Job", "WorkerHandle"]
+__all__ = ["Job", "WorkerHandle", "crashed"]
 
 _MOST_LOSSES: Final = 3
-_LARGE: Final = 65_536
+_LARGE: Final = 32_768
+_TIME_TO_READ: Final = 60.0
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -51,8 +55,8 @@ class Job:
         """Whether it may wait at a worker for another job to end."""
         return self.work.task.timeout is None and not self.needs and not self.buffers and len(self.data) < _LARGE
 
-    def fate(self, end: End | None) -> State:
-        """Return what becomes of it, having begun, when its worker ends as ``end`` says."""
+    def fate(self, end: End | None, *, hung_up: bool = False) -> State:
+        """Return what becomes of it, having begun, when its worker ends as ``end`` says; maybe because it hung up."""
         if self.cancelled:
             return Cancelled("It did not end when it was asked to, and was killed.")
         if self.overdue:
@@ -60,7 +64,8 @@ class Job:
                 f"Task {self.work.name!r} took longer than its timeout of {self.work.task.timeout:g} s; it was killed."
             )
             return TimedOut(text, TaskTimeoutError(text))
-        return _crashed(crash_error(self.work.name, end))
+        was_killed = end is not None and end.status == signal.SIGKILL and not end.out_of_memory
+        return crashed(hung_up_error(self.work.name) if hung_up and was_killed else crash_error(self.work.name, end))
 
     def not_begun(self) -> State:
         """Return what becomes of it if the run is cancelled before it begins."""
@@ -76,73 +81,137 @@ class WorkerHandle:
     """A worker as the pool sees it. It may be sent jobs before its process exists: the socket keeps them.
 
     ``jobs`` are those that it has been sent and has not answered, by the numbers of their calls; it has begun the first
-    one at most. ``closed`` is set when it has said its last words, ``end`` when its supervisor has told how it ended,
-    and ``orphaned`` when there is no supervisor any more that could. A ``retired`` one gets no more jobs, and one that
-    is ``recalling`` none until it is known what it has begun.
+    one at most. ``is_quick`` is whether all of them are. ``closed`` is set when it has said its last words, ``end``
+    when its supervisor has told how it ended, ``orphaned`` when there is no supervisor any more that could, and
+    ``hung_up`` when it was killed because it could say nothing any more. A ``retired`` one gets no more jobs, and one
+    that is ``recalling`` none until it is known what it has begun.
     """
 
-    __slots__ = ("calls", "channel", "closed", "end", "id", "jobs", "known", "orphaned", "page", "recalling", "retired")
+    __slots__ = (
+        *(
+            "calls",
+            "channel",
+            "closed",
+            "end",
+            "hung_up",
+            "id",
+            "is_full",
+            "is_quick",
+            "is_watched",
+            "jobs",
+            "orphaned",
+            "page",
+            "recalling",
+        ),
+        *("_known", "retired"),
+    )
 
-    def __init__(self, id_: int, supervisor: Supervisor) -> None:
-        """Have its process started; raise OSError if the supervisor is gone."""
+    def __init__(self, id_: int, supervisor: Supervisor, new_file: Callable[[], int]) -> None:
+        """Have its process started; raise OSError if that cannot be asked for, ConnectionError without a supervisor."""
         ours, theirs = socket.socketpair()
-        self.page, page = Page.create()
+        self.channel = NonBlockingChannel(ours, new_file)
         try:
-            supervisor.start(id_, theirs, page)
+            self.page, page = Page.create()
+            try:
+                supervisor.start(id_, theirs, page)
+            except OSError:
+                self.page.close()
+                raise
+            finally:
+                os.close(page)
         except OSError:
-            ours.close()
-            self.page.close()
+            self.channel.close()
             raise
         finally:
             theirs.close()
-            os.close(page)
         self.id = id_
-        self.channel = Channel(ours)
-        self.known: set[str] = set()
         self.jobs: dict[int, Job] = {}
+        self.is_quick = True
+        self.is_full = False
+        self.is_watched = False
         self.calls = 0
         self.closed = False
         self.end: End | None = None
         self.orphaned = False
+        self.hung_up = False
         self.retired = False
         self.recalling = False
+        self._known: set[str] = set()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be heard of it."""
         return self.closed and (self.end is not None or self.orphaned)
 
-    def send(self, job: Job) -> None:
-        """Send it a job; raise OSError if it is gone or there is no memory for what the job is called with."""
+    @property
+    def was_refused(self) -> bool:
+        """Whether its process could not be made."""
+        return self.end is not None and self.end.status == -1
+
+    def send(self, job: Job, *, is_quick: bool) -> None:
+        """Have it sent a job with the next `flush`; raise OSError if there is no memory for what that is called with."""
         self.calls += 1
+        self.is_quick = is_quick and (self.is_quick or not self.jobs)
         self.jobs[self.calls] = job
+        self.is_full = len(self.jobs) >= LONGEST_QUEUE
         run, task = job.parts
         for part in job.parts:
-            if part.id not in self.known:
+            if part.id not in self._known:
                 self.channel.send(Kind.PART, part.id.encode(), part.data)
-                self.known.add(part.id)
+                self._known.add(part.id)
         head = pickle.dumps((self.calls, job.work.key, job.work.name, run.id, task.id))
         self.channel.send(Kind.CALL, head, job.data, job.buffers)
 
-    def current(self) -> tuple[Job | None, float | None]:
-        """Return the first job, and when it began, by the monotonic clock, if it has."""
-        if not self.jobs:
-            return None, None
-        first = next(iter(self.jobs))
-        number, moment = self.page.begun()
-        return self.jobs[first], moment if number == first else None
+    def retire(self, *, at_once: bool) -> None:
+        """Send it no more jobs, and let it end; unless that is to be at once, when what it has started has ended."""
+        self.retired = True
+        if at_once:
+            self.channel.hang_up()
+            return
+        self.channel.send(Kind.RETIRE, b"")
+
+    @property
+    def takes_another(self) -> bool:
+        """Whether a quick job may wait here; once it is full, not before it is half empty, so that many go at once."""
+        if self.is_full and 2 * len(self.jobs) <= LONGEST_QUEUE:
+            self.is_full = False
+        return self.is_quick and not self.is_full and not self.retired and not self.recalling
+
+    def abandon(self) -> None:
+        """Note that its supervisor has died, and it with it; kill what may have outlived them."""
+        self.orphaned = True
+        self.retired = True
+        if self.end is None and self.page.pid:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.page.pid, signal.SIGKILL)
+
+    @property
+    def current(self) -> Job | None:
+        """The job that it has begun, if it has not answered it."""
+        return self.jobs.get(self.page.begun())
+
+    def time_left(self, job: Job, now: float) -> float:
+        """Return the seconds until its first job, which it may not have begun, is out of time.
+
+        What a job is called with, and the modules that it needs, may take longer to read than it may take.
+        """
+        timeout = job.work.task.timeout or 0.0
+        if self.current is not job:
+            return timeout
+        started = self.page.started_at()
+        since = self.page.begun_at() + _TIME_TO_READ if started is None else started
+        return since + timeout - now
 
     def answered(self, number: int) -> tuple[Job, bool]:
         """Take a job away, now that it has been answered; tell whether it took longer than its timeout."""
-        job = self.jobs.pop(number)
-        timeout = job.work.task.timeout
-        begun, moment = self.page.begun()
-        return job, timeout is not None and begun == number and time.monotonic() >= moment + timeout
+        job, now = self.jobs[number], time.monotonic()
+        late = job.work.task.timeout is not None and self.time_left(job, now) <= 0
+        return self.jobs.pop(number), late
 
     def recall(self) -> None:
         """Want back what it has not begun; `take_back` tells what that is, a moment later."""
         self.recalling = True
-        begun, _ = self.page.begun()
+        begun = self.page.begun()
         first, last = self.page.recalled()
         # As long as nothing has begun that was sent after the last recall, that one may not have been heeded yet.
         self.page.recall(begun + 1 if begun > last else first or 1, self.calls)
@@ -150,27 +219,36 @@ class WorkerHandle:
     def take_back(self) -> list[Job]:
         """Take away, and return, the jobs that it is never going to begin; of others it says so itself."""
         self.recalling = False
-        begun, _ = self.page.begun()
+        begun = self.page.begun()
         return [self.jobs.pop(number) for number in list(self.jobs) if number > begun]
 
-    def losses(self) -> tuple[list[Job], list[tuple[Job, State]]]:
-        """Return, for one that is over, the jobs that another may begin, and what became of the others."""
-        begun, moment = self.page.begun()
+    def losses(self, *, others_live: bool = False) -> tuple[list[Job], list[tuple[Job, State]]]:
+        """Return, for one that is over, the jobs that another may begin, and what became of the others.
+
+        A job that several workers have ended before, without having begun it, is given up; unless there was no process
+        for them, and there are others that live.
+        """
         free: list[Job] = []
         lost: list[tuple[Job, State]] = []
-        for number, job in self.jobs.items():
-            if number == begun:
-                state = job.fate(self.end)
-                state.started = time.time() - (time.monotonic() - moment)
+        for job in self.jobs.values():
+            if job is self.current:
+                state = job.fate(self.end, hung_up=self.hung_up)
+                state.started = time.time() - (time.monotonic() - self.page.begun_at())
                 lost.append((job, state))
             elif job.cancelled:
                 lost.append((job, job.not_begun()))
-            elif not free and not lost and job.is_hopeless():
-                lost.append((job, _crashed(start_error(self.end))))
+            elif not free and not lost and not (self.was_refused and others_live) and job.is_hopeless():
+                lost.append((job, crashed(start_error(self.end))))
             else:
                 free.append(job)
         return free, lost
 
+    def close(self) -> None:
+        """Let go of its socket and its page."""
+        self.channel.close()
+        self.page.close()
 
-def _crashed(error: ExecutorError) -> State:
+
+def crashed(error: ExecutorError) -> State:
+    """Return the state of a job that nothing can run."""
     return Crashed(str(error), error)

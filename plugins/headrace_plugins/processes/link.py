@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from headrace.exceptions import ExecutorError
-from headrace_plugins.processes.channel import nameless_file
+from headrace_plugins.processes.descriptors import nameless_file
 from headrace_plugins.processes.protocol import END, ORDER, Command, End, Order, receive_record, send_record
 
 if TYPE_CHECKING:
@@ -37,18 +37,10 @@ class Supervisor:
 
     def __init__(self, setup: Setup) -> None:
         """Start it; raise ExecutorError if that cannot be done."""
-        self.control, theirs = socket.socketpair()
-        file = nameless_file()
         try:
-            os.write(file, pickle.dumps(setup))
-            os.lseek(file, 0, os.SEEK_SET)
-            self._process = _start(theirs.fileno(), file)
+            self.control, self._process = _started(setup)
         except OSError as error:
-            self.control.close()
             raise ExecutorError(f"Executor 'processes' could not start its supervisor: {error}.") from error
-        finally:
-            theirs.close()
-            os.close(file)
 
     def start(self, worker: int, connection: socket.socket, page: int) -> None:
         """Have a worker started at the other end of ``connection``; raise OSError if the supervisor is gone."""
@@ -71,23 +63,53 @@ class Supervisor:
         found = receive_record(self.control, END)
         return None if found is None else End(*found[0])
 
+    @property
+    def ending(self) -> str:
+        """How it has ended, for people; waits until it has."""
+        code = self._wait()
+        return f"it was killed by signal {-code}" if code < 0 else f"it ended with exit code {code}"
+
     def close(self) -> None:
         """Have it end with all its workers, and wait for it."""
+        with suppress(OSError):  # it has ended
+            # Closing would not be enough where this process has been forked meanwhile.
+            self.control.shutdown(socket.SHUT_RDWR)
         self.control.close()
+        self._wait()
+
+    def _wait(self) -> int:
         try:
-            self._process.wait(_SECONDS_TO_END)
+            return self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            return self._process.wait()
 
 
-def _start(control: int, setup: int) -> subprocess.Popen[bytes]:
+def _started(setup: Setup) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Return the control socket and the process."""
+    ours, theirs = socket.socketpair()
+    try:
+        return ours, _start(theirs.fileno(), setup)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+
+
+def _start(control: int, setup: Setup) -> subprocess.Popen[bytes]:
     path = [entry or str(Path.cwd()) for entry in sys.path if isinstance(entry, str)]
     options = [*(f"-W{option}" for option in sys.warnoptions), *("-O" for _ in range(sys.flags.optimize))]
-    return subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
-        [sys.executable, *options, "-c", _PROGRAM, str(control), str(setup), json.dumps(path)],
-        stdin=subprocess.DEVNULL,
-        pass_fds=(control, setup),
-        # Ctrl-C at the terminal is for the driver, which knows what to do about its workers.
-        start_new_session=True,
-    )
+    file = nameless_file()
+    try:
+        os.write(file, pickle.dumps(setup))
+        os.lseek(file, 0, os.SEEK_SET)
+        return subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
+            [sys.executable, *options, "-c", _PROGRAM, str(control), str(file), json.dumps(path)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(control, file),
+            # Ctrl-C at the terminal is for the driver, which knows what to do about its workers.
+            start_new_session=True,
+        )
+    finally:
+        os.close(file)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import mmap
 import os
-import socket
 import time
 from enum import IntEnum
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from headrace_plugins.processes import descriptors
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["Command", "End", "Kind", "Order", "Page", "receive_record", "send_record"]
 
@@ -29,6 +33,10 @@ class Kind(IntEnum):
     """From a worker: a log record."""
     PASSED = 5
     """From a worker: the number of a call that it has not run, because it was wanted back."""
+    PRINT = 6
+    """From a worker: text for a standard stream, where that of the driver does not lead to its process's."""
+    RETIRE = 7
+    """To a worker: end when what the tasks have started has ended."""
 
 
 class Command(IntEnum):
@@ -77,7 +85,7 @@ def send_record(
     """Send a record, with descriptors; raise OSError if nobody listens."""
     data = layout.pack(*record)
     if files:
-        socket.send_fds(control, [data], files)
+        descriptors.send(control, data, files)
     else:
         control.sendall(data)
 
@@ -87,7 +95,7 @@ def receive_record(control: socket.socket, layout: Struct) -> tuple[tuple[int, .
     data, files = b"", list[int]()
     while len(data) < layout.size:
         try:
-            more, found, _, _ = socket.recv_fds(control, layout.size - len(data), 2)
+            more, found, _ = descriptors.receive(control, layout.size - len(data))
         except ConnectionResetError:
             return None
         if not more:
@@ -107,9 +115,12 @@ class Page:
     the driver looks what that is a while after it wrote what it wants back. What is later than that never begins.
     """
 
-    _BEGUN: Final = Struct("<Qd")
-    _RECALLED: Final = Struct("<Q")
-    _RECALLED_AT: Final = 64
+    # Cells of eight bytes, each of which is written at once. What the two write is not in one line of a cache.
+    _BEGUN: Final = 0
+    _BEGUN_AT: Final = 1
+    _STARTED_AT: Final = 2
+    _PID: Final = 3
+    _RECALLED: Final = 8
     _SIZE: Final = 128
 
     def __init__(self, file: int) -> None:
@@ -118,37 +129,63 @@ class Page:
             self._memory = mmap.mmap(file, self._SIZE)
         finally:
             os.close(file)
+        self._cells = memoryview(self._memory).cast("Q")
 
     @classmethod
     def create(cls) -> tuple[Page, int]:
         """Return a new page and a descriptor to send."""
-        from headrace_plugins.processes.channel import nameless_file
+        file = descriptors.nameless_file()
+        try:
+            os.truncate(file, cls._SIZE)
+            return cls(os.dup(file)), file
+        except BaseException:
+            os.close(file)
+            raise
 
-        file = nameless_file()
-        os.truncate(file, cls._SIZE)
-        return cls(os.dup(file)), file
+    def sign(self) -> None:
+        """Note that this process is the worker."""
+        self._cells[self._PID] = os.getpid()
+
+    @property
+    def pid(self) -> int:
+        """The number of the worker's process, or 0 before it has signed."""
+        return self._cells[self._PID]
 
     def begin(self, number: int) -> bool:
         """Note that call ``number`` begins now; return False if it is wanted back, and must not."""
-        self._BEGUN.pack_into(self._memory, 0, number, time.monotonic())
+        # The number last: whoever finds it finds what belongs to it.
+        self._cells[self._STARTED_AT] = 0
+        self._cells[self._BEGUN_AT] = time.monotonic_ns()
+        self._cells[self._BEGUN] = number
         first, last = self.recalled()
         return not first <= number <= last
 
-    def begun(self) -> tuple[int, float]:
-        """Return the call that was begun last, and when, by ``time.monotonic``, which is one for all processes."""
-        number, moment = self._BEGUN.unpack_from(self._memory)
-        return number, moment
+    def start(self) -> None:
+        """Note that all that the call needs has been read, and the task starts now."""
+        self._cells[self._STARTED_AT] = time.monotonic_ns()
+
+    def begun(self) -> int:
+        """Return the number of the call that was begun last, or 0."""
+        return self._cells[self._BEGUN]
+
+    def begun_at(self) -> float:
+        """Return when that was, by ``time.monotonic``, which is one for all processes."""
+        return self._cells[self._BEGUN_AT] / 1e9
+
+    def started_at(self) -> float | None:
+        """Return when its task was started, or None if it has not been."""
+        return self._cells[self._STARTED_AT] / 1e9 or None
 
     def recall(self, first: int, last: int) -> None:
         """Want the calls from ``first`` to ``last`` back, as far as they have not begun."""
         # One number, so that it is written at once.
-        self._RECALLED.pack_into(self._memory, self._RECALLED_AT, first * _CALLS + last)
+        self._cells[self._RECALLED] = first * _CALLS + last
 
     def recalled(self) -> tuple[int, int]:
         """Return what `recall` was called with last."""
-        recalled: int = self._RECALLED.unpack_from(self._memory, self._RECALLED_AT)[0]
-        return divmod(recalled, _CALLS)
+        return divmod(self._cells[self._RECALLED], _CALLS)
 
     def close(self) -> None:
         """Unmap the memory."""
+        self._cells.release()
         self._memory.close()

@@ -40,21 +40,28 @@ _SECONDS_TO_KILL: Final = 5.0
 
 
 class Setup(NamedTuple):
-    """What workers need to know from the beginning."""
+    """What supervisor and workers need to know from the beginning.
 
+    ``driver`` is the number of the process that drives the run; ``streams`` names the standard streams whose text
+    workers send to it.
+    """
+
+    driver: int
     levels: Levels
-    preload: tuple[str, ...]
-    memory_limit: int | None
+    preload: tuple[str, ...] = ()
+    memory_limit: int | None = None
+    streams: tuple[str, ...] = ()
 
 
 def main(control_file: int, setup_file: int) -> None:
     """Supervise until the other end of the control socket is closed."""
+    os.set_inheritable(control_file, False)
     with open(setup_file, "rb") as stream:
         setup: Setup = pickle.load(stream)  # noqa: S301 - the driver made it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in setup.preload:
         # One that cannot be imported fails the tasks that need it, with a better message.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             importlib.import_module(module)
     _control_process(_SET_CHILD_SUBREAPER, 1)
     gc.collect()
@@ -62,18 +69,20 @@ def main(control_file: int, setup_file: int) -> None:
     _Supervisor(socket.socket(fileno=control_file), setup).run()
 
 
-class _Worker:
-    def __init__(self, pid: int, kills_before: int) -> None:
-        self.pid = pid
-        self.kills_before = kills_before
+class _Worker(NamedTuple):
+    id: int
+    kills_before: int
 
 
 class _Supervisor:
     def __init__(self, control: socket.socket, setup: Setup) -> None:
         self._control = control
         self._setup = setup
-        self._driver = os.getppid()
+        self._pid = os.getpid()
+        # By the numbers of their processes.
         self._workers: dict[int, _Worker] = {}
+        # Other children that stay: what modules that were imported before have started, and what nobody may kill.
+        self._others = set(_children())
         self._wakeup, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._wakeup.setblocking(False)
@@ -86,16 +95,20 @@ class _Supervisor:
         self._stopping = True
 
     def run(self) -> None:
-        while not self._stopping and os.getppid() == self._driver:
+        while not self._stopping and os.getppid() == self._setup.driver:
             # The driver may be gone although something it forked still holds the socket.
-            ready, _, _ = select.select([self._control, self._wakeup], [], [], 1.0)
-            if self._wakeup in ready:
-                with contextlib.suppress(BlockingIOError):
-                    self._wakeup.recv(4096)
-                self._reap()
-            if self._control in ready and not self._obey():
+            if self._wait([self._control], 1.0) and not self._obey():
                 break
         self._end()
+
+    def _wait(self, sockets: list[socket.socket], seconds: float) -> bool:
+        """Wait for one of ``sockets``, and tell whether it is ready; note which workers have ended."""
+        ready, _, _ = select.select([*sockets, self._wakeup], [], [], seconds)
+        if self._wakeup in ready:
+            with contextlib.suppress(BlockingIOError):
+                self._wakeup.recv(4096)
+            self._reap()
+        return any(one in ready for one in sockets)
 
     # -- orders --------------------------------------------------------------------------------------------------
 
@@ -105,28 +118,31 @@ class _Supervisor:
             return False
         (command, worker_id, number), files = found
         if command == Command.START:
-            self._start(worker_id, *files)
+            self._start(worker_id, files)
             return True
-        worker = self._workers.get(worker_id)
-        if worker is not None and command == Command.SIGNAL:
-            _signal_group(worker.pid, number)
-        elif worker is not None:
-            _signal_group(worker.pid, signal.SIGKILL)
+        for pid, worker in self._workers.items():
+            if worker.id == worker_id:
+                _signal_group(pid, number if command == Command.SIGNAL else signal.SIGKILL)
         return True
 
-    def _start(self, worker_id: int, connection: int, page: int) -> None:
+    def _start(self, worker_id: int, files: list[int]) -> None:
         try:
+            connection, page = files
             pid = os.fork()
+        except ValueError:  # this process can have no more descriptors
+            self._refuse(worker_id, errno.EMFILE)
         except OSError as error:
-            os.close(connection)
-            os.close(page)
-            self._report(End(worker_id, -1, error.errno or errno.EAGAIN, 0))
-            return
-        if pid == 0:
-            self._become_worker(connection, page)
-        os.close(connection)
-        os.close(page)
-        self._workers[worker_id] = _Worker(pid, _out_of_memory_kills())
+            self._refuse(worker_id, error.errno or errno.EAGAIN)
+        else:
+            if pid == 0:
+                self._become_worker(connection, page)
+            self._workers[pid] = _Worker(worker_id, _out_of_memory_kills())
+        finally:
+            for file in files:
+                os.close(file)
+
+    def _refuse(self, worker_id: int, reason: int) -> None:
+        self._report(End(worker_id, -1, reason, 0))
 
     def _become_worker(self, connection: int, page: int) -> None:
         code = 1
@@ -134,13 +150,15 @@ class _Supervisor:
             os.setsid()
             _control_process(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
             _control_process(_SET_CHILD_SUBREAPER, 1)
+            if os.getppid() != self._pid:  # the supervisor died before its death was to be told
+                os._exit(code)
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
             self._control.close()
             self._wakeup.close()
             self._waker.close()
-            serve(Channel(socket.socket(fileno=connection)), Page(page), self._setup.levels, self._setup.memory_limit)
+            serve(Channel(socket.socket(fileno=connection)), Page(page), self._setup)
             code = 0
         except (BrokenPipeError, ConnectionError):  # nobody wants the answer any more
             code = 0
@@ -153,23 +171,15 @@ class _Supervisor:
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def _reap(self) -> None:
-        by_pid = {worker.pid: worker_id for worker_id, worker in self._workers.items()}
-        orphaned = False
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
-            worker_id = by_pid.get(pid)
-            if worker_id is None:
-                continue
-            orphaned = True
-            worker = self._workers.pop(worker_id)
-            kills = _out_of_memory_kills() - worker.kills_before
-            self._report(End(worker_id, status, _bytes(usage.ru_maxrss), kills))
-        if orphaned:
+        """Report the workers that have ended, and kill what they have left behind."""
+        ended = False
+        while (found := _ended_child()) is not None:
+            pid, status, peak = found
+            worker = self._workers.pop(pid, None)
+            if worker is not None:
+                ended = True
+                self._report(End(worker.id, status, peak, _out_of_memory_kills() - worker.kills_before))
+        if ended:
             self._kill_orphans()
 
     def _report(self, end: End) -> None:
@@ -177,41 +187,65 @@ class _Supervisor:
             send_record(self._control, END, end)
 
     def _kill_orphans(self) -> None:
-        """Kill the children that are not workers: dead workers have left them behind."""
-        workers = {worker.pid for worker in self._workers.values()}
+        """Kill the children that dead workers have left behind."""
         give_up_at = time.monotonic() + _SECONDS_TO_KILL
         while time.monotonic() < give_up_at:
-            orphans = [pid for pid in _children() if pid not in workers]
+            orphans = [pid for pid in _children() if pid not in self._workers and pid not in self._others]
             if not orphans:
                 return
-            for pid in orphans:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-                # What it has left behind in turn is a child now.
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+            self._others.update(pid for pid in orphans if not _kill(pid))
+            # What they have left behind in turn are children now.
+            if not [pid for pid in orphans if _has_ended(pid)]:
+                time.sleep(0.001)
 
     def _end(self) -> None:
         """Let workers that are idle end by themselves, and kill what is left."""
         give_up_at = time.monotonic() + _SECONDS_TO_EXIT
-        while self._workers and time.monotonic() < give_up_at:
-            select.select([self._wakeup], [], [], 0.02)
-            self._reap()
-        for worker in self._workers.values():
-            _signal_group(worker.pid, signal.SIGKILL)
+        while self._workers and (left := give_up_at - time.monotonic()) > 0:
+            self._wait([], left)
+        for pid in self._workers:
+            _signal_group(pid, signal.SIGKILL)
         self._workers.clear()
+        self._others.clear()
         self._kill_orphans()
+
+
+def _ended_child() -> tuple[int, int, int] | None:
+    """Return the number, status and peak memory in bytes of a child that has ended, or None."""
+    try:
+        pid, status, usage = os.wait4(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    peak = usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+    return (pid, status, peak) if pid else None
+
+
+def _kill(pid: int) -> bool:
+    """Kill a child; return False if this process is not allowed to."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True
+
+
+def _has_ended(pid: int) -> bool:
+    """Tell whether a child has ended, without waiting for it; one that belongs to somebody else may go on."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
 
 
 def _signal_group(pid: int, number: int) -> None:
     """Send a signal to the group that ``pid`` leads, or to it alone if it does not lead one yet."""
     try:
         os.killpg(pid, number)
-    except ProcessLookupError:
-        with contextlib.suppress(ProcessLookupError):
+    except (ProcessLookupError, PermissionError):  # or something in the group belongs to somebody else
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-    except PermissionError:  # something in the group belongs to somebody else
-        os.kill(pid, number)
 
 
 def _children() -> list[int]:
@@ -231,10 +265,6 @@ def _out_of_memory_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in counts if line.startswith("oom_kill ")), 0)
-
-
-def _bytes(max_rss: int) -> int:
-    return max_rss if sys.platform == "darwin" else max_rss * 1024
 
 
 def _control_process(option: int, value: int) -> None:

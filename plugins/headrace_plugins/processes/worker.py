@@ -1,7 +1,7 @@
 """What a worker process does: takes calls, runs them one after the other, and answers.
 
 A worker imports neither pluggy nor the engine's driver. It runs tasks in its main thread, so that a timeout is raised
-where the task is, and leaves the process as the task found it: folder, environment, file mode and signals.
+where the task is, and leaves the process as the task found it: see `surroundings`.
 """
 
 from __future__ import annotations
@@ -16,130 +16,186 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from headrace.engine.worker import Outcome, state_of
 from headrace.exceptions import TransferError, describe
-from headrace.remote import Call, Levels, PackedOutcome, Part, RecordForwarder, Workshop, pack_outcome
+from headrace.remote import Call, PackedOutcome, Part, RecordForwarder, Workshop, pack_outcome
 from headrace.remote.pickles import Pickler, load
 from headrace.states import Failed
 from headrace_plugins.processes.protocol import Kind
+from headrace_plugins.processes.streams import ForwardedStream
+from headrace_plugins.processes.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from headrace.engine.worker import Work
     from headrace_plugins.processes.channel import Channel, Message
     from headrace_plugins.processes.protocol import Page
+    from headrace_plugins.processes.supervisor import Setup
 
 __all__ = ["serve"]
 
-_KEPT_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_TOUCHING: Final = frozenset({"os.chdir", "os.putenv", "os.unsetenv"})
 
-
-def serve(channel: Channel, page: Page, levels: Levels, memory_limit: int | None) -> None:
+def serve(channel: Channel, page: Page, setup: Setup) -> None:
     """Serve the other end of ``channel`` until it is closed."""
-    _Worker(channel, page, levels, memory_limit).serve()
+    _Worker(channel, page, setup).serve()
 
 
 class _Worker:
-    def __init__(self, channel: Channel, page: Page, levels: Levels, memory_limit: int | None) -> None:
+    def __init__(self, channel: Channel, page: Page, setup: Setup) -> None:
         self._channel = channel
         self._page = page
         self._workshop = Workshop()
         self._pickler = Pickler()
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, Message] = {}
         self._pid = os.getpid()
         self._sending = threading.Lock()
         self._deadline: float | None = None
         self._running = False
         self._interrupted = False
-        _limit_memory(memory_limit)
+        self._retired = False
+        _limit_memory(setup.memory_limit)
         _seed_again()
-        levels.apply()
-        logging.root.addHandler(RecordForwarder(self._forward))
+        setup.levels.apply()
+        self._forwarder = RecordForwarder(self._send_record)
+        for name in setup.streams:
+            setattr(sys, name, ForwardedStream(self._send_text, name))
         signal.signal(signal.SIGINT, self._interrupt)
         signal.signal(signal.SIGTERM, self._terminate)
         with contextlib.suppress(Exception):  # there may be no standard error to write to
             faulthandler.enable()
+        self._surroundings = Surroundings()
+        page.sign()
 
     def serve(self) -> None:
-        surroundings = _Surroundings()
         while self._channel.read():
-            for message in self._channel.messages():
+            self._keep_forwarding()
+            while (message := self._channel.take()) is not None:
                 if message.kind == Kind.PART:
-                    part = Part(message.head.decode(), bytes(message.body))
-                    self._parts[part.id] = part
-                    continue
-                self._answer(message)
-                del message
-                surroundings.restore()
+                    self._parts[message.head.decode()] = message
+                elif message.kind == Kind.RETIRE:
+                    self._outlive_children()
+                    return
+                else:
+                    calls = [message]
+                    del message
+                    self._answer(calls)
+                    self._surroundings.restore()
+
+    def _keep_forwarding(self) -> None:
+        """Have log records forwarded, even if a task has configured logging anew."""
+        if self._forwarder not in logging.root.handlers:
+            logging.root.addHandler(self._forwarder)
+
+    def _outlive_children(self) -> None:
+        """Stay until what tasks have started has ended; the driver has all of it killed if that takes too long."""
+        self._retired = True
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
 
     # -- one call ------------------------------------------------------------------------------------------------
 
-    def _answer(self, message: Message) -> None:
+    def _answer(self, calls: list[Message]) -> None:
+        """Answer the call that is in ``calls``, and take it out: what it holds may be large."""
+        message = calls.pop()
         number, key, name, run_id, task_id = pickle.loads(message.head)  # noqa: S301 - the driver made it
         if not self._page.begin(number):
-            with self._sending:
-                self._channel.send(Kind.PASSED, pickle.dumps(number))
+            self._send(Kind.PASSED, pickle.dumps((number,)))
             return
         try:
             work = self._work(name, run_id, task_id, message)
         except TransferError as error:
             packed = _refusal(key, error, self._pickler)
         else:
-            packed = pack_outcome(work, self._run(work), self._pickler, out_of_band=True)
+            del message
+            packed = self._packed(work, self._run(work))
         _flush()
         self._send_outcome(number, packed)
 
     def _work(self, name: str, run_id: str, task_id: str, message: Message) -> Work:
         for part_id in (run_id, task_id):
             if part_id not in self._workshop:
-                self._workshop.add(self._parts.pop(part_id))
+                part = _readable(self._parts[part_id], f"What task {name!r} needs")
+                self._workshop.add(Part(part_id, part.body))
+                del self._parts[part_id]
         what = f"What task {name!r} is called with"
-        return self._workshop.work(run_id, task_id, Call(*load(message.body, what, message.buffers)))
+        call = _readable(message, what)
+        return self._workshop.work(run_id, task_id, Call(*load(call.body, what, call.buffers)))
 
     def _run(self, work: Work) -> Outcome:
         timeout = work.task.timeout
+        self._page.start()
         self._deadline = None if timeout is None else time.monotonic() + timeout
         try:
             self._running = True
-            return _interrupt() if self._interrupted else work()
+            outcome = _interrupt() if self._interrupted else work()
         except BaseException as error:  # noqa: BLE001 - a signal may come in the middle of what catches it in `work`
-            return Outcome(work.key, state_of(error))
+            outcome = Outcome(work.key, state_of(error))
         finally:
             self._running = False
+        if os.getpid() != self._pid:
+            # The task has forked, and this is not the process that the driver knows.
+            _flush()
+            os._exit(0)
+        self._surroundings.restore_signals()
+        return outcome
+
+    def _packed(self, work: Work, outcome: Outcome) -> PackedOutcome:
+        try:
+            return pack_outcome(work, outcome, self._pickler, out_of_band=True)
+        except MemoryError as error:
+            refused = TransferError(f"There was not enough memory to send what task {work.name!r} returned.")
+            refused.__cause__ = error
+            return _refusal(work.key, refused, self._pickler)
+
+    # -- what is sent --------------------------------------------------------------------------------------------
 
     def _send_outcome(self, number: int, packed: PackedOutcome) -> None:
-        head = pickle.dumps((number, packed.key, packed.error, packed.traceback, packed.location))
         try:
-            with self._sending:
-                self._channel.send(Kind.OUTCOME, head, packed.data, packed.buffers)
+            self._send(Kind.OUTCOME, _head(number, packed), packed.data, packed.buffers)
         except OSError as error:
             if isinstance(error, BrokenPipeError | ConnectionError):
                 raise
             refused = TransferError(f"There was no memory to send the result in: {describe(error)}.")
-            self._send_outcome(number, _refusal(packed.key, refused, self._pickler))
+            packed = _refusal(packed.key, refused, self._pickler)
+            self._send(Kind.OUTCOME, _head(number, packed), packed.data)
 
-    def _forward(self, fields: dict[str, Any]) -> None:
+    def _send_record(self, fields: dict[str, Any]) -> None:
         # What a task forks has this handler too, and must not write into the middle of a message.
         if os.getpid() == self._pid:
-            with self._sending:
-                self._channel.send(Kind.RECORD, pickle.dumps(fields))
+            self._send(Kind.RECORD, b"", pickle.dumps(fields))
+
+    def _send_text(self, text: bytes) -> None:
+        self._send(Kind.PRINT, text)
+
+    def _send(self, kind: Kind, head: bytes, body: bytes | memoryview = b"", buffers: Any = ()) -> None:
+        with self._sending:
+            self._channel.send(kind, head, body, buffers)
 
     # -- signals -------------------------------------------------------------------------------------------------
 
     def _interrupt(self, *_: object) -> None:
         """Stop the task, if one is running: the run is being cancelled."""
-        self._interrupted = os.getpid() == self._pid
-        if self._running and self._interrupted:
+        self._interrupted = True
+        if self._running:
             raise KeyboardInterrupt
 
     def _terminate(self, *_: object) -> None:
-        """Die, unless the signal is meant for what a task that is out of time has started."""
-        out_of_time = self._deadline is not None and time.monotonic() >= self._deadline
-        if not out_of_time or os.getpid() != self._pid:
+        """Die, unless the signal is meant for what a task has started that was stopped."""
+        late = self._deadline is not None and time.monotonic() >= self._deadline
+        if os.getpid() != self._pid or not (late or self._interrupted or self._retired):
             _die_from(signal.SIGTERM)
+
+
+def _readable(message: Message, what: str) -> Message:
+    if message.error is None:
+        return message
+    raise TransferError(f"{what} could not be received: {describe(message.error)}.") from message.error
+
+
+def _head(number: int, packed: PackedOutcome) -> bytes:
+    return pickle.dumps((number, packed.key, packed.error, packed.traceback, packed.location))
 
 
 def _refusal(key: int, error: TransferError, pickler: Pickler) -> PackedOutcome:
@@ -178,42 +234,3 @@ def _seed_again() -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
-
-
-class _Surroundings:
-    """What a task may change for the tasks after it, as it was in the beginning."""
-
-    def __init__(self) -> None:
-        self._folder = Path.cwd()
-        self._environment = dict(os.environ)
-        self._mask = _file_mode()
-        self._handlers = {number: signal.getsignal(number) for number in _KEPT_SIGNALS}
-        self._touched = False
-        # Comparing the environment takes longer than most small tasks.
-        sys.addaudithook(self._notice)
-
-    def _notice(self, event: str, _: object) -> None:
-        if event in _TOUCHING:
-            self._touched = True
-
-    def restore(self) -> None:
-        """Put back what is different."""
-        if self._touched:
-            with contextlib.suppress(OSError):  # somebody removed it
-                os.chdir(self._folder)
-            os.environ.clear()
-            os.environ.update(self._environment)
-            self._touched = False
-        if _file_mode() != self._mask:
-            os.umask(self._mask)
-        for number, handler in self._handlers.items():
-            if signal.getsignal(number) is not handler:
-                signal.signal(number, handler)
-        if signal.pthread_sigmask(signal.SIG_BLOCK, ()):
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _file_mode() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -19,20 +19,22 @@ _PYTHON: Final = "Python"
 _NUMBERS: Final = {_PYTHON: 2, "cloudpickle": 2}
 
 
-def question(distributions: Iterable[str] = ()) -> str:
+def question(names: Iterable[str] = ()) -> str:
     """Return an expression for the environment of whoever evaluates it, whichever Python that is.
+
+    ``names`` are of distributions that have to be the same beside those that always have; an environment will do.
 
     It is sent as text, because a process that lacks a distribution, or has another Python, cannot be asked otherwise.
     """
-    names = json.dumps([*_ALWAYS, *distributions])
+    asked = json.dumps(sorted({*_ALWAYS, *names} - {_PYTHON}))
     version = "next((str(each.version) for each in __import__('importlib.metadata').metadata.distributions(name=name)), None)"
     python = "'.'.join(map(str, __import__('sys').version_info[:3]))"
-    return f"{{{_PYTHON!r}: {python}, **{{name: {version} for name in {names}}}}}"
+    return f"{{{_PYTHON!r}: {python}, **{{name: {version} for name in {asked}}}}}"
 
 
-def environment(distributions: Iterable[str] = ()) -> dict[str, str | None]:
+def environment(names: Iterable[str] = ()) -> dict[str, str | None]:
     """Return the environment of this process."""
-    found: dict[str, str | None] = eval(question(distributions))  # noqa: S307 - the expression above
+    found: dict[str, str | None] = eval(question(names))  # noqa: S307 - the expression above
     return found
 
 

@@ -1,7 +1,7 @@
 """What workers and the scheduler tell the process that drives a run, and what they are told.
 
-Messages travel through Dask's topics, in the order in which each worker sends them. Each is a tuple that begins with a
-word.
+Messages travel through Dask's topics, in lists, in the order in which each worker sends them. Each is a tuple that
+begins with a word.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GONE: Final = "gone"
 ERRED: Final = "erred"
 """(ticket, address of the worker or None, the exception as text): the work could not be begun"""
 LOST: Final = "lost"
-"""(ticket): the result of this finished work is gone"""
+"""(ticket or key of data, whether it was certainly there): this value is gone"""
 STUCK: Final = "stuck"
 """(ticket): no worker can take this work"""
 RUNS: Final = "runs"

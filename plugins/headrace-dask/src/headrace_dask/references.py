@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from headrace.abc import ResultReference
 from headrace.exceptions import ResultError, describe
@@ -11,22 +13,38 @@ from headrace.remote.pickles import load
 from headrace_dask.shipping import element_of, needs, supplied, unpacked, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from distributed import Future
 
-__all__ = ["DaskReference", "Kept", "Lender", "SmallResult"]
+__all__ = ["Again", "DaskReference", "Kept", "Lender", "Missing", "SmallResult", "unavailable"]
 
 # An element that is larger travels by itself, a smaller one with the whole of which it is a part.
-_LARGE_ELEMENT = 65_536
+_LARGE_ELEMENT: Final = 65_536
 
 
-class Lender:
+class Missing:
+    """Stands for a value that cannot be had."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: ResultError) -> None:
+        self.error = error
+
+
+class Lender(ABC):
     """What can fetch values from the cluster; `headrace_dask.session.Session` is one."""
 
-    def fetch(self, kept: Sequence[Kept]) -> list[Any]:
-        """Return values, or for one that cannot be had the exception that says why."""
-        raise NotImplementedError
+    @abstractmethod
+    def fetch(self, kept: Sequence[Kept]) -> list[Any | Missing]:
+        """Return values, each or why it cannot be had."""
+
+
+class Again(NamedTuple):
+    """What makes a value on the cluster: a function, and what makes the data that it is called with."""
+
+    function: Callable[[bytes], Any]
+    data: Callable[[], bytes]
 
 
 class Kept:
@@ -36,18 +54,24 @@ class Kept:
         label: what messages call it.
         future: what Dask knows it by; None until there is one.
         lost: why it is gone, if it is.
-        again: makes it once more, as a pickle of what to call on the cluster and what to call it with, if anything can.
+        again: what makes it on the cluster, for the first time or if it is lost, if anything can.
         origin: for an element, the value that it is an element of, and the index.
+        basis: for an element, what Dask knew that value by when the element was taken.
     """
 
-    __slots__ = ("__weakref__", "again", "future", "label", "lost", "origin")
+    __slots__ = ("__weakref__", "again", "basis", "future", "label", "lost", "origin")
 
     def __init__(self, label: str, future: Future | None, *, origin: tuple[Kept, int] | None = None) -> None:
         self.label = label
         self.future = future
         self.lost: str | None = None
-        self.again: Callable[[], Any] | None = None
+        self.again: Again | None = None
         self.origin = origin
+        self.basis: Future | None = None
+
+    def depends_on(self, other: Kept) -> bool:
+        """Tell whether this is ``other``, or made of it."""
+        return self is other or (self.origin is not None and self.origin[0].depends_on(other))
 
 
 class DaskReference(ResultReference):
@@ -78,8 +102,8 @@ class DaskReference(ResultReference):
         if not self._fetched:
             self._fetched = self._lender.fetch([self._kept])
         value = self._fetched.pop()
-        if isinstance(value, ResultError):
-            raise value
+        if isinstance(value, Missing):
+            raise value.error
         return element_of(value, self._index)
 
     def element(self, index: int) -> DaskReference:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from dask.task_spec import Task
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol.pickle import dumps
-from distributed.protocol.serialize import Serialized
+from distributed.protocol.serialize import Serialized, deserialize
 
 from headrace_dask.journal import begun_by
 from headrace_dask.messages import ERRED, GONE, JOINED, LOST, RESTARTED, RUNS, STUCK
+from headrace_dask.names import data_name, plugin_name
 from headrace_dask.nannies import kill_worker
 from headrace_dask.site import close_site
 
@@ -22,16 +23,11 @@ if TYPE_CHECKING:
 
     from distributed.scheduler import Scheduler, WorkerState
 
-__all__ = ["RunGuard", "finish", "kill", "plugin_name", "withdraw"]
+__all__ = ["RunGuard", "finish", "kill", "withdraw"]
 
 # How long a nanny may take to answer, in seconds.
 _PATIENCE: Final = 10.0
 _NOT_SENT: Final = frozenset({"released", "waiting", "queued", "no-worker"})
-
-
-def plugin_name(token: str) -> str:
-    """Return what the guard of a run is called among the scheduler's plugins."""
-    return f"headrace-{token}"
 
 
 class RunGuard(SchedulerPlugin):
@@ -45,6 +41,7 @@ class RunGuard(SchedulerPlugin):
     def __init__(self, token: str, topic: str, client: str, *, owner: bool) -> None:
         self.name = plugin_name(token)
         self._token = token
+        self._data = data_name(token)
         self._topic = topic
         self._client = client
         self._owner = owner
@@ -64,14 +61,16 @@ class RunGuard(SchedulerPlugin):
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **about: Any) -> None:
         """Keep finished work from being computed again; tell what becomes of work that is not finished."""
-        if not self._is_ours(key) or key[1] < 0:
+        if not self._is_work(key):
+            if start == "memory" and self._is_data(key) and _is_lost(self._scheduler.tasks[key]):
+                self._tell(LOST, key, True)
             return
         task = self._scheduler.tasks[key]
         if finish == "memory":
             task.run_spec = None
         elif start == "memory":
-            if task.who_wants:
-                self._tell(LOST, key[1])
+            if _is_lost(task):
+                self._tell(LOST, key[1], True)
         elif finish == "erred":
             self._tell_of_error(key, task, about.get("worker"))
         elif finish == "no-worker":
@@ -93,11 +92,14 @@ class RunGuard(SchedulerPlugin):
         """Tell that somebody restarted the cluster."""
         self._tell(RESTARTED)
 
-    def _is_ours(self, key: Any) -> bool:
-        return type(key) is tuple and len(key) == 2 and key[0].endswith(self._token)
+    def _is_work(self, key: Any) -> bool:
+        return type(key) is tuple and len(key) == 2 and type(key[0]) is str and key[0].endswith(self._token)
+
+    def _is_data(self, key: Any) -> bool:
+        return type(key) is str and key.startswith(self._data)
 
     def _tell(self, *message: Any) -> None:
-        self._scheduler.log_event(self._topic, message)
+        self._scheduler.log_event(self._topic, [message])
 
     def _tell_of_error(self, key: Any, task: Any, worker: str | None) -> None:
         # Dask's own verdict on a worker that is gone comes beside ours.
@@ -109,11 +111,13 @@ class RunGuard(SchedulerPlugin):
     # -- workers that are gone -----------------------------------------------------------------------------------
 
     def _worker_is_gone(self, worker: str, keys: Iterable[Any]) -> None:
-        mine = [key for key in keys if self._is_ours(key) and key[1] >= 0]
+        mine = [key for key in keys if self._is_work(key)]
         for key in mine:
             task = self._scheduler.tasks.get(key)
             if task is not None:
                 task.run_spec = Task(key, _refuse)
+            # If it was done in the last moment, and said so, its result is not there any more.
+            self._tell(LOST, key[1], False)
         self._start(self._inquire(worker, [key[1] for key in mine]))
 
     async def _inquire(self, worker: str, tickets: list[int]) -> None:
@@ -129,7 +133,7 @@ class RunGuard(SchedulerPlugin):
             replies = await asyncio.wait_for(self._broadcast(function, [nanny], **about), _PATIENCE)
             reply = replies[nanny]
             result = reply["result"] if reply["status"] == "OK" else None
-            return result.deserialize() if isinstance(result, Serialized) else result
+            return deserialize(result.header, result.frames) if isinstance(result, Serialized) else result
         return None
 
     async def _broadcast(self, function: Callable[..., Any], addresses: Collection[str] | None, **about: Any) -> Any:
@@ -146,27 +150,28 @@ class RunGuard(SchedulerPlugin):
     def withdraw(self) -> list[int]:
         """Take back the work that no worker has, and return its tickets."""
         state = self._scheduler.clients.get(self._client)
-        wanted = [task for task in (state.wants_what if state else ()) if self._is_ours(task.key) and task.key[1] >= 0]
+        wanted = [task for task in (state.wants_what if state else ()) if self._is_work(task.key)]
         keys = [task.key for task in wanted if task.state in _NOT_SENT]
         self._scheduler.client_releases_keys(keys, self._client, f"headrace-withdraws-{self._token}")
         return [key[1] for key in keys]
 
     async def kill(self) -> list[int]:
-        """Kill the workers that have work of this run and of nobody else; return the tickets of what cannot be killed.
+        """Kill the workers that have work of this run and of nobody else; return the tickets of what dies with them.
 
-        Of what is killed, the worker's end is told.
+        Each worker's end is told as any other.
         """
-        left: list[int] = []
+        dying: list[int] = []
         for worker in tuple(self._scheduler.workers.values()):
-            tickets = [task.key[1] for task in worker.processing if self._is_ours(task.key)]
-            if tickets and not (self._may_kill(worker) and await self._kill(worker)):
-                left += tickets
-        return left
+            tickets = [task.key[1] for task in worker.processing if self._is_work(task.key)]
+            if tickets and self._may_kill(worker) and await self._kill(worker):
+                dying += tickets
+        return dying
 
     def _may_kill(self, worker: WorkerState) -> bool:
         if self._owner:
             return True
-        return all(self._is_ours(task.key) for task in (*worker.processing, *worker.has_what))
+        keys = [task.key for task in (*worker.processing, *worker.has_what)]
+        return all(self._is_work(key) or self._is_data(key) for key in keys)
 
     async def _kill(self, worker: WorkerState) -> bool:
         return worker.nanny is not None and bool(await self._ask_nanny(worker.nanny, kill_worker))
@@ -179,6 +184,11 @@ class RunGuard(SchedulerPlugin):
             await asyncio.wait_for(self._broadcast(close_site, None, token=self._token), _PATIENCE)
         topics = getattr(getattr(self._scheduler, "_broker", None), "_topics", {})
         topics.pop(self._topic, None)
+
+
+def _is_lost(task: Any) -> bool:
+    """Tell whether a value that was there is wanted and cannot be computed."""
+    return bool(task.who_wants) and not task.run_spec
 
 
 def _refuse() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Needs", "element_of", "needs", "noted", "supplied", "supplying", "supply", "unpacked", "whole"]
+__all__ = ["Needs", "element_of", "lent", "needs", "noted", "supplied", "supplying", "supply", "unpacked", "whole"]
 
 T = TypeVar("T")
 
@@ -85,6 +85,11 @@ def supply(place: int) -> Any:
 def supplied(place: int, index: int) -> Any:
     """Return the value at a place, or one element of it."""
     return element_of(supply(place), index)
+
+
+def lent(place: int) -> Any:
+    """Return the value of the pickle at a place."""
+    return pickle.loads(supply(place))  # noqa: S301 - the process that drives the run has made it
 
 
 def unpacked(data: bytes, index: int) -> Any:

@@ -20,6 +20,7 @@ from headrace_dask.environments import differences, environment
 from headrace_dask.forwarding import Forwarding
 from headrace_dask.journal import Journal
 from headrace_dask.messages import OUTCOME, Manifest
+from headrace_dask.outbox import Outbox
 from headrace_dask.processes import this_process
 from headrace_dask.shipping import element_of, supply, supplying
 
@@ -56,17 +57,25 @@ class Found(NamedTuple):
     length: int | None
 
 
-def run_call(ticket: int, part: tuple[str, bytes | int], call: bytes, needed: Sequence[Any], manifest: Any) -> Any:
+def run_call(
+    ticket: int,
+    part: tuple[str, bytes | int],
+    call: bytes,
+    needed: Sequence[Any],
+    manifest: tuple[str, bytes | int],
+    *,
+    hurry: bool,
+) -> Any:
     """Do one piece of work; what it returns stays on the cluster. This is the function that Dask runs.
 
     ``part`` is what the runs of a task have in common, or the place of that in ``needed``; ``manifest`` is a token and
-    a pickled `Manifest`, or its place.
+    a pickled `Manifest`, or its place. Without ``hurry`` nobody waits for this piece of work alone.
     """
     worker = get_worker()
     with supplying(needed):
         token, data = manifest
         site = _sites(worker).get(token) or _open_site(worker, token, _bytes(data))
-        return site.run(ticket, Part(part[0], _bytes(part[1])), call)
+        return site.run(ticket, Part(part[0], _bytes(part[1])), call, hurry=hurry)
 
 
 def _bytes(data: bytes | int) -> bytes:
@@ -96,8 +105,7 @@ class Site:
 
     def __init__(self, worker: Worker, manifest: Manifest) -> None:
         _check(worker, manifest)
-        self._worker = worker
-        self._topic = manifest.topic
+        self._outbox = Outbox(worker, manifest.topic)
         self._workshop = Workshop()
         self._workshop.add(manifest.run)
         self._run_id = manifest.run.id
@@ -111,28 +119,30 @@ class Site:
         self._forwarding: Forwarding | None = None
         # A cluster of threads is in the process that drives the run: what happens there needs no sending.
         if manifest.driver != this_process():
-            self._forwarding = self._stack.enter_context(Forwarding(manifest.levels, self._tell))
+            self._forwarding = self._stack.enter_context(Forwarding(manifest.levels, self._outbox.put))
 
-    def _tell(self, *message: Any) -> None:
-        self._worker.log_event(self._topic, message)
-
-    def run(self, ticket: int, part: Part, call: bytes) -> Any:
+    def run(self, ticket: int, part: Part, call: bytes, *, hurry: bool) -> Any:
         """Do one piece of work, tell what came of it, and return what is to stay on the cluster."""
         self._journal.begin(ticket)
         try:
             work = self._work(part, call)
         except TransferError as error:
-            return self._report(ticket, None, Outcome(0, Failed(describe(error), error)))
+            message, value = self._report(None, Outcome(0, Failed(describe(error), error)))
+        else:
+            message, value = self._report(work, self._outcome(ticket, work))
+        self._outbox.put(OUTCOME, ticket, *message, urgent=hurry)
+        return value
+
+    def _outcome(self, ticket: int, work: Work) -> Outcome:
         if ticket <= self._stopped_up_to:
-            return self._report(ticket, work, work.cancelled())
+            return work.cancelled()
         around = run_around(work.parent)
         assert around is not None
         self._frames.add(around)
         if self._forwarding is None:
-            return self._report(ticket, work, work())
+            return work()
         with self._forwarding.of_a_task():
-            outcome = work()
-        return self._report(ticket, work, outcome)
+            return work()
 
     def _work(self, part: Part, call: bytes) -> Work:
         found = Call(*load(call, "What the task is called with"))
@@ -144,7 +154,8 @@ class Site:
                 self._workshop.discard(part.id)
         return work
 
-    def _report(self, ticket: int, work: Work | None, outcome: Outcome) -> Any:
+    def _report(self, work: Work | None, outcome: Outcome) -> tuple[tuple[bytes, Found | None], Any]:
+        """Return what to tell of an outcome, and what is to stay on the cluster."""
         value, found = None, None
         state = outcome.state
         if work is not None and state._successful and not isinstance(state._result, BaseException):
@@ -156,8 +167,8 @@ class Site:
                 outcome = Outcome(outcome.key, Failed(describe(error), error))
                 outcome.state.started = started
         packed = pack_outcome(work, outcome, self._pickler)  # type: ignore[arg-type]
-        self._tell(OUTCOME, ticket, pickle.dumps(tuple(packed)), found)
-        return value if found is not None and found.data is None else None
+        stays = found is not None and found.data is None
+        return (pickle.dumps(tuple(packed)), found), value if stays else None
 
     def _found(self, name: str, value: Any) -> Found:
         """Say what is known of a result; raise TransferError if no other process can have it."""
@@ -177,8 +188,9 @@ class Site:
             frame.request_cancel()
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; called in the thread of the worker's event loop."""
         self._stack.close()
+        self._outbox.send()
 
 
 def _check(worker: Worker, manifest: Manifest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from headrace.exceptions import ExecutorError
@@ -10,17 +9,12 @@ from headrace.exceptions import ExecutorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["differences", "here", "mismatch", "probe"]
+__all__ = ["differences", "mismatch", "probe", "versions"]
 
 
-@cache
-def here() -> Mapping[str, str]:
-    """Return the versions of Python, headrace and every distribution that offers headrace plugins, in this process."""
-    from importlib.metadata import entry_points
-
-    offered = (entry.dist for entry in entry_points() if entry.group.startswith("headrace."))
-    names = {"headrace", *(distribution.name for distribution in offered if distribution is not None)}
-    return probe()(["Python", *sorted(names)])
+def versions(plugins: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the versions that workers must have: of Python, headrace, this distribution, and ``plugins``."""
+    return {**probe()(["Python", "headrace", "headrace-ray"]), **plugins}
 
 
 def probe() -> Callable[[Iterable[str]], dict[str, str]]:

@@ -6,7 +6,7 @@ from ray import exceptions
 
 from headrace.exceptions import ExecutorError, HeadraceError, WorkerCrashedError, describe
 
-__all__ = ["is_cancellation", "is_loss", "own_error", "translated"]
+__all__ = ["inner", "is_cancellation", "lost_object", "own_error", "translated"]
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -14,39 +14,40 @@ def is_cancellation(error: BaseException) -> bool:
     return isinstance(error, exceptions.TaskCancelledError)
 
 
-def is_loss(error: BaseException) -> bool:
-    """Tell whether an object that a Ray task needed is gone."""
-    return isinstance(_inner(error), exceptions.ObjectLostError)
+def lost_object(error: BaseException) -> str | None:
+    """Return the id of the object that is gone, if that is what the error is about."""
+    found = inner(error)
+    return found.object_ref_hex if isinstance(found, exceptions.ObjectLostError) else None
 
 
 def own_error(error: BaseException) -> HeadraceError | None:
     """Return what headrace itself said about a task in the worker, if that is what the error is."""
-    inner = _inner(error)
-    return inner if isinstance(inner, HeadraceError) else None
+    found = inner(error)
+    return found if isinstance(found, HeadraceError) else None
 
 
 def translated(error: BaseException, name: str) -> HeadraceError:
     """Return the error that says why the task called ``name`` was not run to the end."""
-    inner = _inner(error)
-    if isinstance(inner, exceptions.OutOfMemoryError):
+    found = inner(error)
+    if isinstance(found, exceptions.OutOfMemoryError):
         return WorkerCrashedError(
-            f"Ray killed the worker that ran task {name!r}, since its node ran out of memory: {_first_line(inner)}",
+            f"Ray killed the worker that ran task {name!r}, since its node ran out of memory: {_first_line(found)}",
             hint="Let fewer tasks run beside it: `tags=['ray-resource:memory=...']`, with the bytes it needs.",
         )
-    if isinstance(inner, exceptions.NodeDiedError | exceptions.LocalRayletDiedError):
-        return WorkerCrashedError(f"The node that ran task {name!r} died: {_first_line(inner)}")
-    if isinstance(inner, exceptions.WorkerCrashedError | exceptions.ActorDiedError):
+    if isinstance(found, exceptions.NodeDiedError | exceptions.LocalRayletDiedError):
+        return WorkerCrashedError(f"The node that ran task {name!r} died: {_first_line(found)}")
+    if isinstance(found, exceptions.WorkerCrashedError):
         return WorkerCrashedError(
             f"The Ray worker that ran task {name!r} died.",
             hint="Its last words are in the logs of the Ray session, by default below /tmp/ray/session_latest/logs.",
         )
-    if isinstance(inner, exceptions.RuntimeEnvSetupError):
-        return ExecutorError(f"The runtime environment for task {name!r} could not be made: {inner}")
-    return ExecutorError(f"Ray could not run task {name!r}: {describe(inner)}")
+    if isinstance(found, exceptions.RuntimeEnvSetupError):
+        return ExecutorError(f"The runtime environment for task {name!r} could not be made: {found}")
+    return ExecutorError(f"Ray could not run task {name!r}: {describe(found)}")
 
 
-def _inner(error: BaseException) -> BaseException:
-    """Return what was raised in the worker."""
+def inner(error: BaseException) -> BaseException:
+    """Return what was raised in the worker, if that is what went wrong."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(error, exceptions.RayTaskError) and isinstance(cause, BaseException) else error
 

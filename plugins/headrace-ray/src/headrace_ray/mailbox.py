@@ -1,4 +1,4 @@
-"""What workers tell the driver while a task runs: that it has begun, and what it logs.
+"""What workers tell the driver while a task runs: that it has begun, what it logs, and that it is over.
 
 Most runs need no mailbox: what is logged travels with the outcome, and nobody has to know when a task began. It is an
 actor on the driver's node, made when a task with a timeout is submitted or some task has been running for a while.
@@ -15,9 +15,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BEGUN", "RECORDS", "Mailbox", "MailReader"]
+__all__ = ["BEGUN", "LATE", "RECORDS", "Mailbox", "MailReader"]
 
 BEGUN: Final = "begun"
+LATE: Final = "late"
 RECORDS: Final = "records"
 _TOKEN: Final = "token"
 # Seconds that the mailbox gets to answer; it has nothing to do but that.
@@ -53,7 +54,9 @@ class MailReader:
         self._mailbox = actor.options(
             name=name,
             num_cpus=0,
-            runtime_env={},
+            # If its node dies it goes on elsewhere, without the letters it had.
+            max_restarts=-1,
+            max_task_retries=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
         ).remote()
         self.ref: Any = self._mailbox.take.remote()

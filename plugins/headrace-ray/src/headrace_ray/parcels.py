@@ -16,7 +16,19 @@ from headrace.remote.pickles import Pickler, load
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Arrivals", "Parcel", "arriving", "arrived", "arrived_element", "pack", "size_of", "unpack"]
+__all__ = [
+    "Arrivals",
+    "Parcel",
+    "arrived",
+    "arrived_element",
+    "arrived_inline",
+    "arriving",
+    "pack",
+    "size_of",
+    "unpack",
+]
+
+_WHAT = "A result of another task"
 
 Parcel: TypeAlias = "list[Any]"
 
@@ -49,7 +61,7 @@ class Arrivals:
     def value(self, position: int) -> Any:
         """Return what is in the parcel at ``position``."""
         if position not in self._values:
-            self._values[position] = unpack(self._parcels[position], "A result of another task")
+            self._values[position] = unpack(self._parcels[position], _WHAT)
         return self._values[position]
 
 
@@ -74,3 +86,8 @@ def arrived(position: int) -> Any:
 def arrived_element(position: int, index: int) -> Any:
     """Return the element that a reference stood for; pickles of calls name this function."""
     return _arrivals.get().value(position)[index]
+
+
+def arrived_inline(data: bytes) -> Any:
+    """Return the value that a small result's reference stood for; pickles of calls name this function."""
+    return load(data, _WHAT)

@@ -3,44 +3,116 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
 
 from headrace.remote import RecordForwarder
-from headrace_ray.mailbox import BEGUN, RECORDS
+from headrace_ray.mailbox import BEGUN, LATE, RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from headrace.remote import Levels
-    from headrace_ray.worker import Head
+    from headrace_ray.worker import Head, Reply
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "end_process"]
 
-# Seconds for which records may wait for the outcome.
+# Seconds for which a record waits for the outcome.
 _PATIENCE: Final = 1.0
-# Records that are kept in memory at most before they are mailed.
-_MOST_WAITING: Final = 1000
+# Seconds that the mailbox gets to answer.
 _MAIL_SECONDS: Final = 30.0
 
 
 class Recorder:
-    """Collects what is logged while one task runs. One for each worker process, which runs one task at a time."""
+    """Collects what is logged while a task runs. One for each worker process, which runs one task at a time."""
 
     def __init__(self) -> None:
         self._forwarder = RecordForwarder(self._take)
         self._levels: Levels | None = None
-        self._records: list[dict[str, Any]] = []
         self._lock = threading.Lock()
-        self._mailman: _Mailman | None = None
-        self._mailed: Any = None
-        self._mailbox: Any = None
-        self._mailbox_name = ""
+        self._records: list[dict[str, Any]] = []
+        self._something = threading.Event()
+        self._mailman: threading.Thread | None = None
+        # The name of the mailbox while a task runs, and what answers when it has taken the last letter.
+        self._address = ""
+        self._receipt: Any = None
 
     @contextmanager
     def recording(self, head: Head, key: int) -> Iterator[Recorder]:
-        """Collect what is logged inside the block; first tell the driver that a task with a timeout begins."""
-        ...
+        """Collect what is logged inside the block. If the task has a timeout, the driver knows that it has begun."""
+        if head.levels != self._levels:
+            head.levels.apply()
+            self._levels = head.levels
+        self._records, self._receipt, self._address = [], None, head.mailbox
+        logging.root.addHandler(self._forwarder)
+        try:
+            if head.timed:
+                _tell_that_it_begins(head.mailbox, key)
+            yield self
+        finally:
+            logging.root.removeHandler(self._forwarder)
+            self._address = ""
+
+    def rest(self) -> tuple[list[dict[str, Any]], bool]:
+        """Return the records that are left for the outcome, and whether others were mailed and have arrived."""
+        with self._lock:
+            self._address = ""
+            records, self._records = self._records, []
+        if self._receipt is None:
+            return records, False
+        try:
+            ray.get(self._receipt, timeout=_MAIL_SECONDS)
+        except ray.exceptions.RayError:
+            return records, False
+        return records, True
+
+    def _take(self, fields: dict[str, Any]) -> None:
+        with self._lock:
+            self._records.append(fields)
+        self._something.set()
+        if self._mailman is None:
+            self._mailman = threading.Thread(target=self._mail_for_ever, name="headrace-mailman", daemon=True)
+            self._mailman.start()
+
+    def _mail_for_ever(self) -> None:
+        while True:
+            self._something.wait()
+            self._something.clear()
+            time.sleep(_PATIENCE)
+            with self._lock:
+                if self._address and self._records and not self._mailed():
+                    # The driver makes the mailbox when it sees that a task takes long.
+                    self._something.set()
+
+    def _mailed(self) -> bool:
+        try:
+            mailbox = ray.get_actor(self._address)
+            self._receipt = mailbox.put.remote(RECORDS, self._records)
+        except (ValueError, ray.exceptions.RayError):
+            return False
+        self._records = []
+        return True
+
+
+def _tell_that_it_begins(address: str, key: int) -> None:
+    try:
+        ray.get(ray.get_actor(address).put.remote(BEGUN, key), timeout=_MAIL_SECONDS)
+    except (ValueError, ray.exceptions.RayError) as error:
+        logging.getLogger("headrace.ray").warning(
+            "The driver cannot be told that a task with a timeout begins, and so cannot kill it: %s", error
+        )
+
+
+def end_process(address: str, key: int, reply: Reply) -> None:
+    """End this process, now that its task was interrupted at its deadline, and with it what the task has started."""
+    try:
+        ray.get(ray.get_actor(address).put.remote(LATE, (key, reply)), timeout=_MAIL_SECONDS)
+    except (ValueError, ray.exceptions.RayError):
+        # The reply would be lost, so it goes the usual way.
+        return
+    os._exit(1)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from headrace.exceptions import ResultError
 from headrace.references import ResultReference
 from headrace.remote.pickles import load
-from headrace_ray.parcels import arrived, arrived_element
+from headrace_ray.parcels import arrived, arrived_element, arrived_inline, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from headrace_ray.parcels import Parcel
 
-__all__ = ["Cargo", "InlineReference", "ObjectStore", "RayReference", "StoredReference", "loading"]
+__all__ = ["Cargo", "InlineReference", "ObjectStore", "Piece", "RayReference", "StoredReference", "loading"]
 
 # About how many bytes of a list one of its pieces takes, and how many pieces it is cut into at most.
 _PIECE: Final = 4096
@@ -47,10 +47,10 @@ class Cargo:
     """The objects that travel beside one call; references that are pickled meanwhile put theirs here."""
 
     def __init__(self) -> None:
-        self.sources: list[StoredReference | _Piece] = []
+        self.sources: list[StoredReference | Piece] = []
         self._positions: dict[Any, int] = {}
 
-    def position(self, source: StoredReference | _Piece) -> int:
+    def position(self, source: StoredReference | Piece) -> int:
         """Return where the object of ``source`` is among them."""
         found = self._positions.setdefault(source.ref, len(self.sources))
         if found == len(self.sources):
@@ -106,7 +106,7 @@ class InlineReference(RayReference):
         return _InlineElement(self, index)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load, (self.data, f"What task {self.name!r} returned")
+        return arrived_inline, (self.data,)
 
 
 class _InlineElement(RayReference):
@@ -152,18 +152,10 @@ class StoredReference(RayReference):
         self.ref = ref
         self._store = store
         self._reload = reload
-        self._pieces: list[_Piece] = []
+        self._pieces: list[Piece] = []
 
     def load(self) -> object:
-        return load_parcel(self._fetched(), self.name)
-
-    def _fetched(self) -> Parcel:
-        try:
-            return self._store.fetch(self.ref, self.name)
-        except ResultError:
-            if not self.replace():
-                raise
-        return self._store.fetch(self.ref, self.name)
+        return unpack(_fetched(self, self._store), f"What task {self.name!r} returned")
 
     def replace(self) -> bool:
         """Have the object made again, now that it is lost; return False if there is nothing to make it from."""
@@ -171,6 +163,10 @@ class StoredReference(RayReference):
             return False
         self.ref = self._store.read_back(self._reload, self.name)
         return True
+
+    def fetched_piece(self, piece: Piece) -> Parcel:
+        """Return one of the pieces."""
+        return _fetched(piece, self._store)
 
     def element(self, index: int) -> ResultReference:
         if not self._pieces:
@@ -184,7 +180,7 @@ class StoredReference(RayReference):
         per_piece = -(-length // wanted)
         count = -(-length // per_piece)
         refs = self._store.cut(self.ref, count, per_piece, self.name)
-        self._pieces = [_Piece(self, number, ref, per_piece) for number, ref in enumerate(refs)]
+        self._pieces = [Piece(self, number, ref, per_piece) for number, ref in enumerate(refs)]
 
     def cut_again(self) -> bool:
         """Have the pieces made again, from an object that may have to be made again itself."""
@@ -200,7 +196,16 @@ class StoredReference(RayReference):
         return arrived, (_cargo.get().position(self),)
 
 
-class _Piece:
+def _fetched(source: StoredReference | Piece, store: ObjectStore) -> Parcel:
+    try:
+        return store.fetch(source.ref, source.name)
+    except ResultError:
+        if not source.replace():
+            raise
+    return store.fetch(source.ref, source.name)
+
+
+class Piece:
     """Some consecutive elements of a stored list, as an object of their own."""
 
     __slots__ = ("_number", "length", "ref", "whole")
@@ -226,7 +231,7 @@ class _StoredElement(RayReference):
 
     __slots__ = ("_index", "_piece")
 
-    def __init__(self, piece: _Piece, index: int, position: int) -> None:
+    def __init__(self, piece: Piece, index: int, position: int) -> None:
         whole = piece.whole
         size = whole.size // (whole.length or 1)
         super().__init__(f"{whole.name} ({position})", size, None, outlives_run=whole.outlives_run)
@@ -235,17 +240,10 @@ class _StoredElement(RayReference):
 
     def load(self) -> object:
         piece = self._piece
-        values: Any = load_parcel(piece.whole._store.fetch(piece.ref, piece.name), piece.name)
-        return values[self._index]
+        return unpack(piece.whole.fetched_piece(piece), f"What task {piece.name!r} returned")[self._index]
 
     def element(self, index: int) -> ResultReference:
         raise TypeError(f"{self!r} has no length.")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return arrived_element, (_cargo.get().position(self._piece), self._index)
-
-
-def load_parcel(parcel: Parcel, name: str) -> Any:
-    """Return what is in a parcel that holds the result of the task called ``name``."""
-    data, *buffers = parcel
-    return load(data, f"What task {name!r} returned", buffers)

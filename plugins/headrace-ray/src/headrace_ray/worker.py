@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace.exceptions import TransferError
 from headrace.remote import Call, Levels, PackedOutcome, Part, Workshop, pack_outcome
 from headrace.remote.pickles import Pickler, load
+from headrace.states import TimedOut
 from headrace_ray import environment
 from headrace_ray.parcels import Parcel, arriving, pack, size_of, unpack
-from headrace_ray.recorder import Recorder
+from headrace_ray.recorder import Recorder, end_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from headrace.engine.worker import Outcome, Work
 
-__all__ = ["Head", "Reply", "cut", "read_back", "run"]
+__all__ = ["Head", "Reply", "cut", "joined", "read_back", "run"]
 
 # A result whose pickle is not larger travels with the outcome.
 MOST_INLINE: Final = 8192
 _KEPT_RUNS: Final = 4
+_KEPT_HEADS: Final = 64
 
 
 class Head(NamedTuple):
@@ -44,31 +46,49 @@ class Head(NamedTuple):
 class Reply(NamedTuple):
     """What comes back: the outcome without its result, log records, and the result or what there is to know of it.
 
-    ``data`` is the pickle of a result, None for one that is an object of its own, or of which there is none. ``mailed``
-    says whether there were records that could not wait.
+    ``mailed`` says whether there were records that could not wait, and ``late`` whether the task was interrupted at its
+    deadline. ``data`` is the pickle of a result, None for one that is an object of its own, or of which there is none.
     """
 
     outcome: PackedOutcome
     records: list[dict[str, Any]]
     mailed: bool = False
+    late: bool = False
     has_result: bool = False
     data: bytes | None = None
     size: int = 0
     length: int | None = None
 
 
-def run(head: bytes, call: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]:
+def joined(head: Head) -> bytes:
+    """Return the head of all calls of a task, to which each call is appended: Ray takes its time for each argument."""
+    data = pickle.dumps(head, pickle.HIGHEST_PROTOCOL)
+    return len(data).to_bytes(4, "big") + data
+
+
+def run(head_and_call: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]:
     """Do a piece of work; return a pickled `Reply`, and the result if it stays with Ray.
 
     Raises `TransferError` for what cannot be read here, and `ExecutorError` where versions differ.
     """
-    found: Head = pickle.loads(head)  # noqa: S301 - what the driver of this run has made
-    work = _work(found, call, parcels)
-    with _bench().recorder.recording(found, work.key) as recorder:
-        outcome = work()
-        reply, result = _reply(work, outcome, _bench().pickler)
+    end = 4 + int.from_bytes(head_and_call[:4], "big")
+    head = _head(head_and_call[4:end])
+    work = _work(head, head_and_call[end:], parcels)
+    bench = _bench()
+    with bench.recorder.recording(head, work.key) as recorder:
+        reply, result = _reply(work, work(), bench.pickler)
         records, mailed = recorder.rest()
-    return pickle.dumps(reply._replace(records=records, mailed=mailed), pickle.HIGHEST_PROTOCOL), result
+    if records or mailed:
+        reply = reply._replace(records=records, mailed=mailed)
+    if reply.late and head.timed:
+        end_process(head.mailbox, work.key, reply)
+    return pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result
+
+
+@lru_cache(maxsize=_KEPT_HEADS)
+def _head(data: bytes) -> Head:
+    head: Head = pickle.loads(data)  # noqa: S301 - what the driver of this run has made
+    return head
 
 
 class _Bench:
@@ -85,23 +105,28 @@ def _bench() -> _Bench:
 
 
 @lru_cache(maxsize=_KEPT_RUNS)
-def _workshop(_run: Part, _mailbox: str) -> Workshop:
-    """Return the workshop of one run: the mailbox's name tells runs apart that have no id of their own."""
+def _workshop(_mailbox: str) -> Workshop:
+    """Return the workshop of one run. The mailbox's name tells runs apart: ids are each run's own."""
     return Workshop()
 
 
 def _work(head: Head, call: bytes, parcels: tuple[Parcel, ...]) -> Work:
-    workshop = _workshop(head.run, head.mailbox)
-    if head.run.id not in workshop:
-        _check_versions(head.versions)
-    beside = list(parcels)
-    for part in (head.run, head.task):
-        data = part.data or beside.pop(0)[0]
-        if part.id not in workshop:
-            workshop.add(Part(part.id, data))
-    with arriving(beside):
+    workshop = _workshop(head.mailbox)
+    if head.task.id not in workshop:
+        _provide(workshop, head, parcels)
+    beside = parcels[(not head.run.data) + (not head.task.data) :]
+    with arriving(beside) if beside else nullcontext():
         fields = load(call, "What the task is called with")
     return workshop.work(head.run.id, head.task.id, Call(*fields))
+
+
+def _provide(workshop: Workshop, head: Head, parcels: tuple[Parcel, ...]) -> None:
+    beside = iter(parcels)
+    for part in (head.run, head.task):
+        data = part.data or next(beside)[0]
+        if part is head.run and part.id not in workshop:
+            _check_versions(head.versions)
+        workshop.add(Part(part.id, data))
 
 
 def _check_versions(versions: Mapping[str, str]) -> None:
@@ -115,7 +140,7 @@ def _check_versions(versions: Mapping[str, str]) -> None:
 def _reply(work: Work, outcome: Outcome, pickler: Pickler) -> tuple[Reply, Parcel | bytes]:
     state = outcome.state
     if not state.is_successful():
-        return Reply(pack_outcome(work, outcome, pickler), []), b""
+        return Reply(pack_outcome(work, outcome, pickler), [], late=isinstance(state, TimedOut)), b""
     value = state.result
     try:
         parcel = pack(pickler, value, f"What task {work.name!r} returned", {"result": value})

@@ -1,0 +1,347 @@
+"""The bytes in which a journal says what happened.
+
+An entry is its length, the CRC-32 of its body, and the body; a body is its kind, numbers of a fixed size, and texts
+whose lengths are among these. Nothing in it is code, so that reading a journal that somebody planted does no harm.
+Numbers are little-endian, texts are UTF-8. The form of an entry, once released, stays.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is a class
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from zlib import crc32
+
+from headrace.exceptions import HistoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from headrace.history.records import ValueRecord
+
+__all__ = [
+    "ATTEMPTED",
+    "BEGAN",
+    "ENDED",
+    "ENTERED",
+    "EXPANDED",
+    "FINISHED",
+    "NOTED",
+    "NO_VALUE",
+    "WAITING",
+    "Began",
+    "Entered",
+    "Expanded",
+    "Noted",
+    "Tail",
+    "TaskRunState",
+    "Value",
+    "encode_began",
+    "encode_entered",
+    "encode_expanded",
+    "encode_noted",
+    "encode_state",
+    "entries",
+]
+
+BEGAN: Final = 1
+EXPANDED: Final = 2
+WAITING: Final = 3
+ATTEMPTED: Final = 4
+FINISHED: Final = 5
+NOTED: Final = 6
+ENTERED: Final = 7
+ENDED: Final = 8
+
+# A state is said by its place in this list, to which states may be added at the end.
+_STATES: Final = (
+    "Pending",
+    "Scheduled",
+    "Paused",
+    "Resume",
+    "Retrying",
+    "Running",
+    "Cancelling",
+    "Submitted",
+    "Queued",
+    "Finished",
+    "Looped",
+    "Cancelled",
+    "Success",
+    "Cached",
+    "Mapped",
+    "Skipped",
+    "Failed",
+    "TimedOut",
+    "TriggerFailed",
+    "Crashed",
+    "ValidationFailed",
+)
+_CODES: Final = {name: code for code, name in enumerate(_STATES)}
+
+_HEAD: Final = Struct("<II")
+_BEGAN: Final = Struct("<BiiId")
+_EXPANDED: Final = Struct("<Biid")
+_NOTED: Final = Struct("<BiiI")
+_ENTERED: Final = Struct("<BBd")
+# Kind, node, map index, attempt, state, whether there is a value, started, at, until, and the sizes of two texts.
+_STATE: Final = Struct("<BiiIBBdddII")
+# Whether it is an exception, its size, and the sizes of five parts.
+_VALUE: Final = Struct("<BqIIIII")
+_BEGAN_SIZE: Final = _BEGAN.size
+_STATE_SIZE: Final = _STATE.size
+_VALUE_SIZE: Final = _VALUE.size
+# The size of a part that is not there.
+_NONE: Final = 0xFFFFFFFF
+_NAN: Final = float("nan")
+_TEXT_ERRORS: Final = "surrogatepass"
+
+
+# What entries say. Reading makes plain tuples: every task run of every run goes through here.
+Began: TypeAlias = "tuple[int, int, int, float, bytes | None]"
+"""Node, map index, attempt, moment, and the digest of the inputs."""
+
+Expanded: TypeAlias = "tuple[int, int, float]"
+"""Node, count, moment."""
+
+Value: TypeAlias = "tuple[bytes | None, str | None, bytes | None, str | None, str | None, int | None, bool | None]"
+"""The fields of a `ValueRecord`; nothing but None where there is none."""
+
+TaskRunState: TypeAlias = """tuple[
+    int, int, int, str, str | None, float | None, float, float | None, str | None, Value
+]"""
+"""Node, map index, attempt, state, message, start, moment, moment waited for, details, value."""
+
+Noted: TypeAlias = "tuple[int, int, str, str]"
+"""Node, map index, kind, text."""
+
+Entered: TypeAlias = "tuple[str, str | None, float]"
+"""State, message, moment."""
+
+Tail: TypeAlias = "tuple[int, bool]"
+"""Where the last whole entry ends, and whether what follows is not just the beginning of one."""
+
+NO_VALUE: Final[Value] = (None, None, None, None, None, None, None)
+
+
+# Writing
+
+
+def encode_began(node: int, map_index: int, attempt: int, at: float, inputs: bytes | None) -> bytes:
+    """Return the entry for an attempt that begins."""
+    body = _BEGAN.pack(BEGAN, node, map_index, attempt, at)
+    if inputs is not None:
+        body += inputs
+    return _HEAD.pack(len(body), crc32(body)) + body
+
+
+def encode_expanded(node: int, count: int, at: float) -> bytes:
+    """Return the entry for the number of a mapped task's children."""
+    return _entry(_EXPANDED.pack(EXPANDED, node, count, at))
+
+
+def encode_noted(node: int, map_index: int, kind: str, text: str) -> bytes:
+    """Return the entry for a remark."""
+    name = _bytes(kind)
+    return _entry(_NOTED.pack(NOTED, node, map_index, len(name)) + name + _bytes(text))
+
+
+def encode_entered(kind: int, state: str, message: str | None, at: float) -> bytes:
+    """Return the entry for a state of the run itself, its last one if ``kind`` says so."""
+    head = _ENTERED.pack(kind, _code(state), at)
+    return _entry(head if message is None else head + b"+" + _bytes(message))
+
+
+def encode_state(
+    kind: int,
+    node: int,
+    map_index: int,
+    attempt: int,
+    state: str,
+    message: str | None,
+    started: float | None,
+    at: float,
+    until: float | None,
+    value: ValueRecord | None,
+    details: str | None,
+) -> bytes:
+    """Return the entry for a state of a task run."""
+    text = b"" if message is None else message.encode("utf-8", _TEXT_ERRORS)
+    more = b"" if details is None else details.encode("utf-8", _TEXT_ERRORS)
+    body = (
+        _STATE.pack(
+            kind,
+            node,
+            map_index,
+            attempt,
+            _CODES[state] if state in _CODES else _code(state),
+            value is not None,
+            _NAN if started is None else started,
+            at,
+            _NAN if until is None else until,
+            _NONE if message is None else len(text),
+            _NONE if details is None else len(more),
+        )
+        + text
+        + more
+    )
+    if value is not None:
+        body += _encoded_value(value)
+    return _HEAD.pack(len(body), crc32(body)) + body
+
+
+def _encoded_value(value: ValueRecord) -> bytes:
+    data, location, digest, serializer, type_name, size, is_exception = value
+    place = b"" if location is None else location.encode("utf-8", _TEXT_ERRORS)
+    name = b"" if serializer is None else serializer.encode("utf-8", _TEXT_ERRORS)
+    kind = b"" if type_name is None else type_name.encode("utf-8", _TEXT_ERRORS)
+    head = _VALUE.pack(
+        is_exception,
+        -1 if size is None else size,
+        _NONE if data is None else len(data),
+        _NONE if location is None else len(place),
+        _NONE if digest is None else len(digest),
+        _NONE if serializer is None else len(name),
+        _NONE if type_name is None else len(kind),
+    )
+    return b"".join((head, data or b"", place, digest or b"", name, kind))
+
+
+def _entry(body: bytes) -> bytes:
+    return _HEAD.pack(len(body), crc32(body)) + body
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", _TEXT_ERRORS)
+
+
+def _code(state: str) -> int:
+    code = _CODES.get(state)
+    if code is None:
+        raise HistoryError(
+            f"A history knows no state {state!r}.",
+            hint="Give the nearest class of headrace.states that it derives from.",
+        )
+    return code
+
+
+# Reading
+
+
+def entries(data: bytes, start: int = 0) -> Iterator[tuple[int, int, Any]]:
+    """Yield what ``data`` says from ``start`` on: the kind of each entry, where it ends, and what it says.
+
+    What is not a whole entry comes last, as kind 0 with a `Tail`; there is none if all of ``data`` was understood.
+    """
+    size, head, unpack_head, readers = len(data), _HEAD.size, _HEAD.unpack_from, _READERS
+    while start + head <= size:
+        length, checksum = unpack_head(data, start)
+        end = start + head + length
+        if length == 0 or end > size:
+            break
+        body = data[start + head : end]
+        kind = body[0]
+        if crc32(body) != checksum:
+            break
+        try:
+            said = readers[kind](body)
+        except (KeyError, IndexError, ValueError, StructError):
+            # The checksum is right: a later headrace wrote it.
+            break
+        yield kind, end, said
+        start = end
+    if start < size:
+        yield 0, start, (start, _is_damaged(data, start))
+
+
+def _is_damaged(data: bytes, start: int) -> bool:
+    """Tell whether what is at ``start`` is anything but an entry cut short, by a kill or by a power cut."""
+    rest = data[start:]
+    if len(rest) < _HEAD.size or not rest.strip(b"\0"):
+        return False
+    length, _ = _HEAD.unpack_from(rest)
+    return bool(_HEAD.size + length <= len(rest))
+
+
+def _read_began(body: bytes) -> Began:
+    _, node, map_index, attempt, at = _BEGAN.unpack_from(body)
+    return node, map_index, attempt, at, body[_BEGAN_SIZE:] or None
+
+
+def _read_expanded(body: bytes) -> Expanded:
+    _, node, count, at = _EXPANDED.unpack(body)
+    return node, count, at
+
+
+def _read_noted(body: bytes) -> Noted:
+    _, node, map_index, length = _NOTED.unpack_from(body)
+    end = _NOTED.size + length
+    return node, map_index, _text(body[_NOTED.size : end]), _text(body[end:])
+
+
+def _read_entered(body: bytes) -> Entered:
+    _, code, at = _ENTERED.unpack_from(body)
+    rest = body[_ENTERED.size :]
+    return _STATES[code], _text(rest[1:]) if rest else None, at
+
+
+def _read_state(body: bytes) -> TaskRunState:
+    _, node, map_index, attempt, code, has_value, started, at, until, text_size, more_size = _STATE.unpack_from(body)
+    position = _STATE_SIZE
+    message = details = None
+    if text_size != _NONE:
+        message = body[position : position + text_size].decode("utf-8", _TEXT_ERRORS)
+        position += text_size
+    if more_size != _NONE:
+        details = body[position : position + more_size].decode("utf-8", _TEXT_ERRORS)
+        position += more_size
+    return (
+        node,
+        map_index,
+        attempt,
+        _STATES[code],
+        message,
+        # Only what is not a number differs from itself.
+        started if started == started else None,  # noqa: PLR0124
+        at,
+        until if until == until else None,  # noqa: PLR0124
+        details,
+        _read_value(body, position) if has_value else NO_VALUE,
+    )
+
+
+def _read_value(body: bytes, position: int) -> Value:
+    is_exception, size, n_data, n_location, n_digest, n_serializer, n_type = _VALUE.unpack_from(body, position)
+    position += _VALUE_SIZE
+    data = location = digest = serializer = type_name = None
+    if n_data != _NONE:
+        data = body[position : position + n_data]
+        position += n_data
+    if n_location != _NONE:
+        location = body[position : position + n_location].decode("utf-8", _TEXT_ERRORS)
+        position += n_location
+    if n_digest != _NONE:
+        digest = body[position : position + n_digest]
+        position += n_digest
+    if n_serializer != _NONE:
+        serializer = body[position : position + n_serializer].decode("utf-8", _TEXT_ERRORS)
+        position += n_serializer
+    if n_type != _NONE:
+        type_name = body[position : position + n_type].decode("utf-8", _TEXT_ERRORS)
+    return data, location, digest, serializer, type_name, size if size >= 0 else None, is_exception == 1
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", _TEXT_ERRORS)
+
+
+_READERS: Final[dict[int, Callable[[bytes], tuple[object, ...]]]] = {
+    BEGAN: _read_began,
+    EXPANDED: _read_expanded,
+    WAITING: _read_state,
+    ATTEMPTED: _read_state,
+    FINISHED: _read_state,
+    NOTED: _read_noted,
+    ENTERED: _read_entered,
+    ENDED: _read_entered,
+}

@@ -1,0 +1,252 @@
+"""Journals on disk: one file for each run that has an owner, locked by it for as long as it lives.
+
+A file is made under another name, locked and renamed, so that one that can be found was locked by its owner. It
+begins with a line that names its form and one that says in JSON whose it is; then come entries, as
+`headrace.history.encoding` makes them. Once all of it is in the store, the file goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from headrace.exceptions import HistoryDamagedError, HistoryError
+from headrace.file_locks import try_lock
+from headrace.file_systems import is_on_network
+from headrace.history.owners import looks_alive
+from headrace.history.records import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["SUFFIX", "Claim", "JournalFile", "claim", "journal_paths", "make_journal", "unwritable"]
+
+SUFFIX: Final = ".journal"
+
+_FORM: Final = b"headrace-journal 1\n"
+_LONGEST_HEADER: Final = 4096
+# How long somebody else may take to look at the journal of a dead owner, in seconds.
+_PATIENCE: Final = 2.0
+# On Windows files are text unless one says otherwise, and inherited by other programs.
+_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+@dataclass(slots=True)
+class JournalFile:
+    """An open journal that this process has locked.
+
+    Attributes:
+        path: where it is.
+        run_id: the run.
+        owner: who wrote it.
+        descriptor: of the open file, -1 once it is closed.
+        start: where the entries begin.
+        end: where the next entry goes.
+    """
+
+    path: Path
+    run_id: str
+    owner: Owner
+    descriptor: int
+    start: int
+    end: int
+
+    def append(self, entry: bytes) -> None:
+        """Write one entry; it outlives this process when this returns. Raises HistoryError and leaves none of it."""
+        try:
+            written = os.write(self.descriptor, entry)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        if written != len(entry):
+            self._complete(entry, written)
+        self.end += len(entry)
+
+    def _complete(self, entry: bytes, written: int) -> None:
+        """Write the rest of an entry that the disk did not take at once, or take back what it took."""
+        try:
+            while written < len(entry):
+                written += os.write(self.descriptor, entry[written:])
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, self.end)
+            raise unwritable(self.path, error) from error
+
+    def read(self, start: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``start`` on. May be called while another thread appends."""
+        try:
+            if hasattr(os, "pread"):
+                return os.pread(self.descriptor, size, start)
+            with self.path.open("rb") as file:
+                file.seek(start)
+                return file.read(size)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+    def close(self) -> None:
+        """Give up the lock, and leave the file for whoever finds it; do nothing the second time."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Remove the file, all of which is in the store, and give up the lock."""
+        if os.name == "nt":
+            self.close()
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+        self.close()
+
+    def set_aside(self) -> Path:
+        """Give the file another name, because not all of it could be understood, and give up the lock."""
+        aside = self.path.with_suffix(".damaged")
+        if os.name == "nt":
+            self.close()
+        self.path.replace(aside)
+        self.close()
+        return aside
+
+
+def make_journal(folder: Path, run_id: str, owner: Owner) -> JournalFile:
+    """Make and lock the journal of a run in ``folder``, which exists. Raises HistoryError."""
+    path = folder / f"{run_id}{SUFFIX}"
+    temporary = folder / f".{run_id}.tmp"
+    header = _FORM + json.dumps({"run": run_id, "owner": asdict(owner)}).encode("ascii") + b"\n"
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _FLAGS, 0o600)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        try_lock(descriptor)
+        os.write(descriptor, header)
+        temporary.rename(path)
+    except OSError as error:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise unwritable(path, error) from error
+    return JournalFile(path, run_id, owner, descriptor, len(header), len(header))
+
+
+def journal_paths(folder: Path) -> Iterator[Path]:
+    """Yield the journals in ``folder``, in the order of their names; none if it is not there."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - many commands begin with this
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise HistoryError(
+            f"The folder {folder} cannot be read: {error.strerror or error}.", hint="Check its permissions."
+        ) from error
+    for name in names:
+        if name.endswith(SUFFIX):
+            yield folder / name
+
+
+Claim: TypeAlias = "JournalFile | Literal['alive', 'foreign', 'gone']"
+"""A journal whose owner died, now locked by this process; or why there is none."""
+
+
+def claim(path: Path, here: Owner, *, foreign: bool = False, patience: float = _PATIENCE) -> Claim:
+    """Take over the journal at ``path`` if its owner is dead.
+
+    It is ``alive`` if it is not; ``gone`` if there is no journal there, because somebody else has dealt with it; and
+    ``foreign`` if its owner was on a machine of which ``here`` knows nothing, unless ``foreign`` says that it is dead.
+    Raises HistoryDamagedError for a file that is not a journal.
+
+    ``patience`` is how many seconds to wait for somebody else who looks at the journal of a dead owner.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        found = _try_to_claim(path, here, foreign=foreign, patient=time.monotonic() < deadline)
+        if found != "busy":
+            return found
+        time.sleep(0.005)
+
+
+def _try_to_claim(path: Path, here: Owner, *, foreign: bool, patient: bool) -> Claim | Literal["busy"]:
+    descriptor = _open(path)
+    if descriptor is None:
+        return "gone"
+    try:
+        locked = try_lock(descriptor)
+        if not _is_at(descriptor, path):
+            return "gone"
+        file = _opened(path, descriptor)
+        verdict = _verdict(path, file.owner, here, locked=locked, patient=patient)
+        if verdict is None or (verdict == "foreign" and foreign):
+            descriptor = -1
+            return file
+        return verdict
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _verdict(
+    path: Path, owner: Owner, here: Owner, *, locked: bool | None, patient: bool
+) -> Literal["alive", "foreign", "busy"] | None:
+    """Return None if the owner is dead."""
+    seen = looks_alive(owner, here)
+    if locked:
+        # Where files come over a network, a lock may reach no further than one machine.
+        return "foreign" if seen is None and is_on_network(path) else None
+    if seen is False:
+        # The lock is with somebody who looks at the journal as we do, or with a process that the owner had forked.
+        return "busy" if patient and locked is False else None
+    return "foreign" if seen is None and locked is None else "alive"
+
+
+def _open(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDWR | _FLAGS)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file is still the one that ``path`` leads to."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _opened(path: Path, descriptor: int) -> JournalFile:
+    size = os.fstat(descriptor).st_size
+    header = os.read(descriptor, _LONGEST_HEADER)
+    said = header[len(_FORM) :].partition(b"\n")[0]
+    try:
+        whose = json.loads(said if header.startswith(_FORM) else b"")
+        start = len(_FORM) + len(said) + 1
+        return JournalFile(path, str(whose["run"]), Owner(**whose["owner"]), descriptor, start, size)
+    except (ValueError, KeyError, TypeError) as error:
+        raise HistoryDamagedError(
+            f"The file {path} is no journal of a run, or its first lines are damaged.",
+            hint="`headrace doctor --repair` sets it aside.",
+        ) from error
+
+
+def unwritable(path: Path, error: OSError) -> HistoryError:
+    """Return the error for a file at ``path`` that cannot be made or written."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return HistoryError(
+        f"The history at {path} cannot be written: {error.strerror or error}.",
+        hint="Free some space there; the run can be resumed then." if full else "Check the permissions of its folder.",
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> HistoryError:
+    return HistoryError(
+        f"The journal {path} cannot be read: {error.strerror or error}.",
+        hint="Check the disk and the permissions of its folder.",
+    )

@@ -1,0 +1,410 @@
+"""Taking down a run without waiting for the disk: entries go to a file at once, and from there to the store in groups.
+
+What is in the file outlives the process, and what is in the store outlives a power cut too. One thread of a process
+moves what its runs have written into the store, many entries in one transaction, and keeps nothing in memory that is in
+a file. What it has not moved when the process dies, whoever sweeps the store moves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from headrace.abc import RunJournal
+from headrace.exceptions import HistoryBusyError, HistoryDamagedError, HistoryError, describe
+from headrace.history.encoding import (
+    ATTEMPTED,
+    ENDED,
+    ENTERED,
+    FINISHED,
+    WAITING,
+    encode_began,
+    encode_entered,
+    encode_expanded,
+    encode_noted,
+    encode_state,
+)
+from headrace.history.folding import fold
+from headrace.history.forks import watch_forks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from headrace.history.folding import Batch
+    from headrace.history.journal_files import JournalFile
+    from headrace.history.records import ValueRecord
+
+__all__ = ["FileJournal", "Recorder", "batches"]
+
+T = TypeVar("T")
+
+# How much of a journal goes into one transaction, in bytes.
+_PIECE: Final = 1 << 20
+# How long entries wait for others to join them, in seconds.
+_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
+# For one commit that takes long, entries are collected for so many times as long.
+_SHARE: Final = 2.0
+
+
+class FileJournal(RunJournal):
+    """Takes a run down in a journal file that a `Recorder` moves to a store."""
+
+    __slots__ = ("_recorder", "failure", "file", "taken")
+
+    def __init__(self, recorder: Recorder, file: JournalFile) -> None:
+        self._recorder = recorder
+        self.file = file
+        # How far the store has it.
+        self.taken = file.start
+        # Why nothing more can be taken down.
+        self.failure: HistoryError | None = None
+
+    def began(self, node: int, map_index: int, attempt: int, at: float, inputs: bytes | None = None, /) -> None:
+        self._write(encode_began(node, map_index, attempt, at, inputs))
+
+    def expanded(self, node: int, count: int, at: float, /) -> None:
+        self._write(encode_expanded(node, count, at))
+
+    def waiting(
+        self,
+        node: int,
+        map_index: int,
+        attempt: int,
+        state: str,
+        message: str | None,
+        at: float,
+        until: float | None = None,
+        value: ValueRecord | None = None,
+        details: str | None = None,
+        /,
+    ) -> None:
+        self._write(encode_state(WAITING, node, map_index, attempt, state, message, None, at, until, value, details))
+
+    def attempted(
+        self,
+        node: int,
+        map_index: int,
+        attempt: int,
+        state: str,
+        message: str | None,
+        started: float | None,
+        at: float,
+        value: ValueRecord | None = None,
+        /,
+    ) -> None:
+        self._write(encode_state(ATTEMPTED, node, map_index, attempt, state, message, started, at, None, value, None))
+
+    def finished(
+        self,
+        node: int,
+        map_index: int,
+        attempt: int,
+        state: str,
+        message: str | None,
+        started: float | None,
+        at: float,
+        value: ValueRecord | None = None,
+        details: str | None = None,
+        /,
+    ) -> None:
+        self._write(encode_state(FINISHED, node, map_index, attempt, state, message, started, at, None, value, details))
+
+    def noted(self, node: int, map_index: int, kind: str, text: str, /) -> None:
+        self._write(encode_noted(node, map_index, kind, text))
+
+    def entered(self, state: str, message: str | None, at: float, /) -> None:
+        self._write(encode_entered(ENTERED, state, message, at))
+
+    def flush(self) -> None:
+        if self.failure is not None:
+            raise self.refusal()
+        self._recorder.wait_for(self)
+
+    def ended(self, state: str, message: str | None, at: float, /) -> None:
+        self._write(encode_entered(ENDED, state, message, at))
+        try:
+            self._recorder.wait_for(self)
+        except BaseException:
+            self._recorder.let_go(self)
+            raise
+        self._recorder.let_go(self, complete=True)
+
+    def abandon(self) -> None:
+        self._recorder.let_go(self)
+
+    def _write(self, entry: bytes) -> None:
+        if self.failure is not None:
+            raise self.refusal()
+        try:
+            self.file.append(entry)
+        except HistoryError as error:
+            self.failure = error
+            raise
+        recorder = self._recorder
+        if recorder.idle:
+            recorder.wake()
+
+    def refusal(self) -> HistoryError:
+        """Return the failure as an error of its own, since it may be raised many times."""
+        assert self.failure is not None
+        refusal = copy(self.failure)
+        refusal.__cause__ = self.failure.__cause__
+        return refusal
+
+
+class _Job(Generic[T]):
+    """Something to be done in the thread that writes."""
+
+    __slots__ = ("_done", "_error", "_function", "_result", "deadline")
+
+    def __init__(self, function: Callable[[], T], deadline: float) -> None:
+        self._function = function
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        self._result: Any = None
+        self.deadline = deadline
+
+    def run(self) -> bool:
+        """Do it, and return True; return False if it should be tried again."""
+        try:
+            self._result = self._function()
+        except HistoryBusyError as error:
+            if time.monotonic() < self.deadline:
+                return False
+            self._error = error
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
+            self._error = error
+        self._done.set()
+        return True
+
+    def refuse(self, error: HistoryError) -> None:
+        """Do not do it."""
+        self._error = error
+        self._done.set()
+
+    def wait(self) -> T:
+        """Wait until it is done and return what came of it, or raise that."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        result: T = self._result
+        return result
+
+
+class Recorder:
+    """The one thread of a process that writes to a store. It is started when it is first needed.
+
+    ``take`` writes batches in one transaction, and is called in that thread only. It raises `HistoryBusyError` if it
+    had to wait for others for a fraction of a second, and is called again then. ``patience`` is how many seconds may
+    pass like that before somebody who waits is told so.
+    """
+
+    def __init__(self, take: Callable[[Sequence[Batch]], None], *, patience: float = 60.0) -> None:
+        self._take = take
+        self._patience = patience
+        self._journals: list[FileJournal] = []
+        self._jobs: deque[_Job[Any]] = deque()
+        # Whether the thread waits to be woken. Read on every entry, so it is a plain attribute.
+        self.idle = False
+        self._pause = _PAUSE
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._progress = threading.Condition()
+        # Held while the store is used and while journals come and go.
+        self._at_work = threading.Lock()
+        self._thread: threading.Thread | None = None
+        # When to end although there is something left to do, on a clock that only goes forward.
+        self._give_up_at: float | None = None
+        self._forked = False
+
+    # -- for those who write -------------------------------------------------------------------------------------
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call ``function`` in the thread that writes, and return what it returns or raise what it raises."""
+        job = _Job(function, time.monotonic() + self._patience)
+        self._start()
+        self._jobs.append(job)
+        self._hurry.set()
+        self._wake.set()
+        return job.wait()
+
+    def journal(self, file: JournalFile) -> FileJournal:
+        """Return a journal that writes to ``file``."""
+        journal = FileJournal(self, file)
+        with self._at_work:
+            self._journals.append(journal)
+        return journal
+
+    def wake(self) -> None:
+        """Tell the thread that there is something to move."""
+        self.idle = False
+        self._wake.set()
+
+    def wait_for(self, journal: FileJournal) -> None:
+        """Wait until the store has all of ``journal``; raise HistoryError if it cannot take it."""
+        end = journal.file.end
+        self._hurry.set()
+        self.wake()
+        with self._progress:
+            done = self._progress.wait_for(lambda: journal.taken >= end or journal.failure, self._patience)
+        if journal.failure is not None:
+            raise journal.refusal()
+        if not done:
+            raise HistoryBusyError(str(journal.file.path), self._patience)
+
+    def let_go(self, journal: FileJournal, *, complete: bool = False) -> None:
+        """Take nothing more from ``journal``, whose file goes if the store has all of it. Never raises."""
+        with self._at_work:
+            if journal in self._journals:
+                self._journals.remove(journal)
+        if journal.failure is None:
+            journal.failure = HistoryError(f"The run {journal.file.run_id} is recorded no longer.")
+        if complete:
+            journal.file.discard()
+        else:
+            journal.file.close()
+
+    def close(self) -> None:
+        """Move what there is, abandon all journals, and end the thread."""
+        if self._thread is None or self._forked:
+            return
+        self._give_up_at = time.monotonic() + self._patience
+        self._hurry.set()
+        self._wake.set()
+        self._thread.join()
+        for job in self._jobs:
+            job.refuse(HistoryError("The history was closed meanwhile."))
+        for journal in list(self._journals):
+            self.let_go(journal)
+
+    # -- forks ---------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """See `Forkable`: between two transactions, a connection can be let go by a process that does not own it."""
+        self._at_work.acquire()
+
+    def after_fork(self, *, forked: bool) -> None:
+        """See `Forkable`."""
+        self._at_work.release()
+        if forked:
+            self._forked = True
+            for journal in self._journals:
+                journal.failure = _elsewhere()
+                # The lock goes with the last process that has the file open.
+                journal.file.close()
+            self._journals.clear()
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._forked:
+            raise _elsewhere()
+        with self._at_work:
+            if self._thread is None:
+                watch_forks(self)
+                self._thread = threading.Thread(target=self._work, name="headrace-history", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while self._give_up_at is None or (self._has_work() and time.monotonic() < self._give_up_at):
+            self.idle = True
+            if self._give_up_at is None and not self._has_work():
+                self._wake.wait()
+            self.idle = False
+            self._wake.clear()
+            if self._give_up_at is None:
+                self._hurry.wait(self._pause)
+            self._hurry.clear()
+            self._move()
+            self._do_jobs()
+
+    def _has_work(self) -> bool:
+        return bool(self._jobs) or any(journal.taken < journal.file.end for journal in list(self._journals))
+
+    def _do_jobs(self) -> None:
+        for _ in range(len(self._jobs)):
+            job = self._jobs.popleft()
+            with self._at_work:
+                done = job.run()
+            if not done:
+                self._jobs.append(job)
+
+    def _move(self) -> None:
+        """Move a piece of each journal to the store."""
+        with self._at_work:
+            began = time.monotonic()
+            pieces = list(self._pieces())
+            if not pieces or not self._written(pieces):
+                return
+            self._pause = min(_LONGEST_PAUSE, max(_PAUSE, _SHARE * (time.monotonic() - began)))
+        with self._progress:
+            self._progress.notify_all()
+
+    def _pieces(self) -> Iterator[tuple[FileJournal, Batch]]:
+        for journal in list(self._journals):
+            if journal.taken >= journal.file.end:
+                continue
+            try:
+                yield journal, next(batches(journal.file, journal.taken))
+            except HistoryError as error:
+                self._fail(journal, error)
+
+    def _written(self, pieces: list[tuple[FileJournal, Batch]]) -> bool:
+        """Write ``pieces`` in one transaction, and tell whether anybody who waits for that can be told."""
+        try:
+            self._take([batch for _, batch in pieces])
+        except HistoryBusyError:
+            return False
+        except Exception as error:  # noqa: BLE001 - whoever writes to the journal next is told, in his own thread
+            if len(pieces) == 1:
+                self._fail(pieces[0][0], error)
+                return True
+            # What one run cannot write is not to hinder the others.
+            written = [self._written([piece]) for piece in pieces]
+            return any(written)
+        for journal, batch in pieces:
+            journal.taken = batch.end
+        return True
+
+    def _fail(self, journal: FileJournal, error: Exception) -> None:
+        if not isinstance(error, HistoryError):
+            cause, error = error, HistoryError(f"The history cannot be written: {describe(error)}.")
+            error.__cause__ = cause
+        journal.failure = error
+        self._journals.remove(journal)
+
+
+def batches(file: JournalFile, start: int) -> Iterator[Batch]:
+    """Yield what a journal has from ``start`` on in pieces, up to the last entry that is there as a whole.
+
+    Raises HistoryDamagedError in the place of what cannot be understood and is not just an entry that was cut short.
+    """
+    size = _PIECE
+    while start < file.end:
+        batch = fold(file.run_id, start, file.read(start, min(size, file.end - start)))
+        whole = size >= file.end - start
+        if batch.end > start:
+            yield batch
+            start, size = batch.end, _PIECE
+        elif not whole:
+            # An entry that is longer than a piece.
+            size *= 8
+        if whole and batch.damaged:
+            raise HistoryDamagedError(
+                f"The journal {file.path} is damaged at byte {batch.end} of {file.end}: "
+                "what is there is nothing that headrace wrote.",
+                hint="`headrace doctor --repair` takes what comes before it.",
+            )
+        if whole:
+            return
+
+
+def _elsewhere() -> HistoryError:
+    return HistoryError(
+        "This process was forked from the one that has the history open.",
+        hint="Record in the process that began the run, or open a history of its own here.",
+    )

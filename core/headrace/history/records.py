@@ -1,0 +1,305 @@
+"""What a history holds: runs, their tasks, their task runs, and the values these came to.
+
+A task run is known by its run, its node and its map index: ``node`` is the task's place in the plan of the flow, and
+``map_index`` that of a mapped child among its brothers, or `UNMAPPED`. Moments are in seconds since the epoch. States
+are named by classes of `headrace.states`; of a class that somebody else wrote, it is the nearest one of these above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "FINISHED_STATES",
+    "UNMAPPED",
+    "AttemptRecord",
+    "Cause",
+    "EdgeRecord",
+    "Finding",
+    "NoteRecord",
+    "Owner",
+    "RunQuery",
+    "RunRecord",
+    "TaskRecord",
+    "TaskRunQuery",
+    "TaskRunRecord",
+    "ValueRecord",
+]
+
+UNMAPPED: Final = -1
+"""The map index of a task run that is no mapped child."""
+
+FINISHED_STATES: Final = frozenset(
+    {
+        "Cached",
+        "Cancelled",
+        "Crashed",
+        "Failed",
+        "Finished",
+        "Mapped",
+        "Skipped",
+        "Success",
+        "TimedOut",
+        "TriggerFailed",
+        "ValidationFailed",
+    }
+)
+"""The states after which nothing more happens to a task run; a Looped one goes on."""
+
+Cause: TypeAlias = Literal["killed", "restarted", "unknown"]
+"""Why a run ended without a word: its process died, its machine was restarted, or nothing is left that could tell."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """The process that drives a run, in facts that tell it from every other process there ever was.
+
+    Attributes:
+        pid: its process id, as it sees it itself.
+        started: when it started, in a form that only equality can be asked of; None where that cannot be told.
+        boot: the id that its machine has from one restart to the next; None where there is none.
+        namespace: what its process ids are counted in, on systems that have several such; None elsewhere.
+        host: the name of its machine.
+    """
+
+    pid: int
+    started: str | None
+    boot: str | None
+    namespace: str | None
+    host: str
+
+
+class ValueRecord(NamedTuple):
+    """A result, or the exception that came in its place, and how to get at it.
+
+    A store keeps ``data`` and gives it back as it is; it never looks inside. What is not in ``data`` is at ``location``
+    in the result store of the run; with neither, the value was not kept and only its type is known.
+
+    Attributes:
+        data: the serialized value, sealed as `headrace.history.sealing.Sealer` does.
+        location: where the run's result store has it.
+        digest: of the bytes at ``location``.
+        serializer: the name of the serializer.
+        type_name: the class of the value.
+        size: how many bytes were serialized.
+        is_exception: whether it is what the task raised.
+    """
+
+    data: bytes | None = None
+    location: str | None = None
+    digest: bytes | None = None
+    serializer: str | None = None
+    type_name: str | None = None
+    size: int | None = None
+    is_exception: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One run of a flow.
+
+    Whoever begins a run says the first group of attributes, and the store adds the others.
+
+    Attributes:
+        id: a UUID.
+        name: what people call it.
+        flow_name: the flow.
+        created: when it was begun.
+        parameters: the values of its parameters, sealed.
+        parent: the id of the run around it, of a run inside a task.
+        resumed_from: the id of the run that it goes on from.
+        results: the result store that its locations are in; never with a password.
+        task_count: how many tasks the flow has.
+        details: what else is to be known, such as the file the flow came from and the versions in use; JSON holds it.
+        owner: who drives it, or drove it.
+        state: the state it is in, ``Running`` at first.
+        message: what that state says.
+        started: when its first task run began, or None.
+        ended: when it ended, or None.
+        cause: why it ended, of a run whose owner died.
+        resumed_by: the id of the run that went on from it; of several, the last one.
+        counts: how many task runs are in each state, by its name; a mapped task counts itself and its children.
+    """
+
+    id: str
+    name: str
+    flow_name: str
+    created: float
+    parameters: bytes | None = None
+    parent: str | None = None
+    resumed_from: str | None = None
+    results: str | None = None
+    task_count: int = 0
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    owner: Owner | None = None
+    state: str = "Running"
+    message: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    cause: Cause | None = None
+    resumed_by: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class EdgeRecord(NamedTuple):
+    """What a task waits for: the node before it, the argument its result goes to, and how it is handed over."""
+
+    upstream: int
+    key: str | None = None
+    mapped: bool = False
+    flattened: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRecord:
+    """A task of a flow as it was when the run began.
+
+    Attributes:
+        node: its place in the plan, counted from 0.
+        slug: the name that no other task of the flow has.
+        name: its own name.
+        mapped: whether it is mapped.
+        source_digest: of the code it runs; None if that cannot be told.
+        trigger: the name of its trigger, if it is not the default.
+        resume: what it says about being resumed.
+        tags: its tags, sorted.
+        upstream: the edges that lead to it, in the order of the plan.
+        details: what else is to be known; JSON holds it.
+    """
+
+    node: int
+    slug: str
+    name: str
+    mapped: bool = False
+    source_digest: str | None = None
+    trigger: str | None = None
+    resume: str = "rerun"
+    tags: tuple[str, ...] = ()
+    upstream: tuple[EdgeRecord, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+class TaskRunRecord(NamedTuple):
+    """One run of a task or of a mapped child, as far as it has come.
+
+    Attributes:
+        node: the task, see `TaskRecord`.
+        map_index: which child it is, or `UNMAPPED`.
+        attempt: the number of the attempt, from 1.
+        state: the state it is in.
+        message: what that state says.
+        started: when the attempt began, or None if nothing ran.
+        entered: when it came into its state.
+        until: the moment it waits for, of one that waits.
+        child_count: how many children there are, of a mapped task that has been expanded. None means that nobody
+            knows, which is not the same as 0.
+        value: its result or its exception; without ``data`` unless that was asked for.
+        inputs: a digest of what it was called with, or None.
+        details: what else its state has to say; a text that the store does not look into.
+        taken_from: the id of the earlier run that did the work, of one that a resumed run took over.
+    """
+
+    node: int
+    map_index: int
+    attempt: int
+    state: str
+    message: str | None = None
+    started: float | None = None
+    entered: float = 0.0
+    until: float | None = None
+    child_count: int | None = None
+    value: ValueRecord | None = None
+    inputs: bytes | None = None
+    details: str | None = None
+    taken_from: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.state in FINISHED_STATES
+
+
+class AttemptRecord(NamedTuple):
+    """An attempt, or an iteration of a loop, that another one followed."""
+
+    node: int
+    map_index: int
+    attempt: int
+    state: str
+    message: str | None
+    started: float | None
+    ended: float
+    value: ValueRecord | None = None
+
+
+class NoteRecord(NamedTuple):
+    """A remark on a task run: ``kind`` says what it is about, such as ``"cache"``, and ``text`` is for people."""
+
+    node: int
+    map_index: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunQuery:
+    """Which runs to list.
+
+    Attributes:
+        flow_name: only those of this flow.
+        states: only those in one of these states.
+        since: only those created at this moment or later.
+        before: only those created before this moment.
+        parent: only those inside of tasks of this run.
+        nested: whether to list runs inside of tasks of other runs too.
+        after: only those that come after the run of this id in the list; for the next page of it.
+        limit: at most so many.
+    """
+
+    flow_name: str | None = None
+    states: frozenset[str] | None = None
+    since: float | None = None
+    before: float | None = None
+    parent: str | None = None
+    nested: bool = False
+    after: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRunQuery:
+    """Which task runs of a run to list.
+
+    Attributes:
+        node: only those of this task.
+        children: True for mapped children only, False for none of them.
+        states: only those in one of these states.
+        after: only those that come after this node and map index; for the next page.
+        limit: at most so many.
+        data: whether to bring along ``ValueRecord.data``.
+    """
+
+    node: int | None = None
+    children: bool | None = None
+    states: frozenset[str] | None = None
+    after: tuple[int, int] | None = None
+    limit: int | None = None
+    data: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """Something that is wrong with a history: where, what was found, and what to do about it.
+
+    ``repairable`` tells whether `RunStore.repair` can put it right.
+    """
+
+    place: str
+    what: str
+    hint: str | None = None
+    repairable: bool = False

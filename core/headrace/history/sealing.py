@@ -1,0 +1,120 @@
+"""Seals: what tells bytes of this project from bytes that somebody planted.
+
+A history holds pickles, and whoever can make somebody unpickle bytes can make him run code. So all that a history keeps
+is sealed with a key that only the project has, and the seal is looked at before anything else is done with the bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from headrace.atomic import publish
+from headrace.exceptions import HistoryError, SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["KEY_FILE", "Sealer", "project_key"]
+
+KEY_FILE: Final = "key"
+"""The name of the file that has the key."""
+
+_MAGIC: Final = b"HRS1"
+_SEAL_SIZE: Final = 32
+_KEY_SIZE: Final = 32
+_HINT: Final = "Do not trust this history: run the tasks again, and find out who wrote there."
+
+
+class Sealer:
+    """Seals bytes with a key, and refuses bytes that do not carry its seal. May be used from any thread; picklable.
+
+    A seal is a keyed BLAKE2b digest of 256 bits. It says who wrote the bytes, not what for.
+    """
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != _KEY_SIZE:
+            raise SealError(f"The key of a project has {_KEY_SIZE} bytes, and this one has {len(key)}.")
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "Sealer(...)"
+
+    def seal(self, data: bytes) -> bytes:
+        """Return ``data`` with its seal before it."""
+        return _MAGIC + hashlib.blake2b(data, digest_size=_SEAL_SIZE, key=self._key).digest() + data
+
+    def unseal(self, sealed: bytes, what: str) -> bytes:
+        """Return what was sealed; raise SealError, which calls it ``what``, if this key has not sealed just this."""
+        head = len(_MAGIC) + _SEAL_SIZE
+        if not sealed.startswith(_MAGIC) or len(sealed) < head:
+            raise SealError(f"{what} carries no seal, so headrace did not write it.", hint=_HINT)
+        data = sealed[head:]
+        expected = hashlib.blake2b(data, digest_size=_SEAL_SIZE, key=self._key).digest()
+        if not hmac.compare_digest(sealed[len(_MAGIC) : head], expected):
+            raise SealError(
+                f"{what} carries a seal that was not made with this project's key, or was changed since.", hint=_HINT
+            )
+        return data
+
+
+def project_key(folder: Path, random: Callable[[int], bytes] = secrets.token_bytes) -> bytes:
+    """Return the key in ``folder``, which exists; make one if there is none. Of several at once, one makes it.
+
+    Nobody else may read its file. Raises SealError if it is not a key, or belongs to another user, who could have
+    planted it, and HistoryError if it cannot be read or made.
+    """
+    path = folder / KEY_FILE
+    try:
+        if not path.exists():
+            _make(path, random(_KEY_SIZE))
+        with path.open("rb") as file:
+            owner, text = os.fstat(file.fileno()).st_uid, file.read()
+    except OSError as error:
+        raise HistoryError(
+            f"The key of the history at {path} cannot be read or made: {error.strerror or error}.",
+            hint="Check the permissions of its folder.",
+        ) from error
+    if hasattr(os, "geteuid") and owner not in {os.geteuid(), 0}:
+        raise SealError(
+            f"The key of the history at {path} belongs to user {owner}, who could have planted it.",
+            hint="Use a history of your own, or have the file given to you.",
+        )
+    return _parsed(path, text)
+
+
+def _parsed(path: Path, text: bytes) -> bytes:
+    try:
+        key = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_SIZE:
+        raise SealError(
+            f"The file {path} has no key: {len(text)} bytes, and not {2 * _KEY_SIZE} hexadecimal digits.",
+            hint="Bring back the file from a copy. Without it, or with a new one, recorded values cannot be read.",
+        )
+    return key
+
+
+def _make(path: Path, key: bytes) -> None:
+    """Put a key at ``path`` unless there is one by then."""
+    # The temporary file is readable by its owner only, and linking it never replaces a file.
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.hex().encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        publish(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()

@@ -1,0 +1,253 @@
+"""Work on its way to Ray."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import uuid4
+
+import ray
+
+from headrace.engine.values import approximate_size
+from headrace.exceptions import ExecutorError, ResultError
+from headrace.log import get_logger
+from headrace.pickling import dump
+from headrace.references import ResultReference
+from headrace.remote import Courier, Levels, Part
+from headrace.remote.pickles import Pickler
+from headrace_ray import faults, worker
+from headrace_ray.parcels import pack, size_of
+from headrace_ray.references import Cargo, StoredReference, loading
+from headrace_ray.resources import demands, lacking
+from headrace_ray.worker import Head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headrace.engine.worker import Outcome, Work
+    from headrace_ray.cluster import Connection
+    from headrace_ray.parcels import Parcel
+    from headrace_ray.worker import Reply
+
+__all__ = ["Dispatcher", "Flight", "Store"]
+
+# What is larger does not travel inside a call.
+_LARGE: Final = 65_536
+# How many large arguments of the driver's own are remembered, in case the next call has them too.
+_REMEMBERED: Final = 8
+
+
+class Store:
+    """Objects in Ray's store, for references to them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.outlives_run = not connection.own
+        self.closed = False
+        ours: dict[str, Any] = {"num_cpus": 0, "max_retries": 3, "runtime_env": connection.runtime_env or {}}
+        self._cut: Any = ray.remote(**ours)(worker.cut)
+        self._read_back: Any = ray.remote(**ours)(worker.read_back)
+
+    def fetch(self, ref: Any, name: str) -> Parcel:
+        if self.closed:
+            raise ResultError(f"The result of task {name!r} was kept by a Ray that is not connected any more.")
+        try:
+            data, *buffers = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            raise lost(name, error) from error
+        # What the values are made of must not be memory that is Ray's.
+        return [data, *map(bytearray, buffers)]
+
+    def cut(self, ref: Any, pieces: int, length: int, name: str) -> list[Any]:
+        refs = self._cut.options(num_returns=pieces, name=f"cut the result of {name}").remote(ref, length)
+        return refs if isinstance(refs, list) else [refs]
+
+    def read_back(self, reload: Callable[[], object], name: str) -> Any:
+        return self._read_back.options(name=f"read {name} back").remote(dump(reload), name)
+
+
+def lost(name: str, error: BaseException) -> ResultError:
+    """Return the error that says whose result is gone."""
+    return ResultError(
+        f"The result of task {name!r} is lost, as when the node dies that has it: {type(faults.inner(error)).__name__}.",
+        hint='Keep results in a store, from which they are read back: `results="file:..."`.',
+    )
+
+
+class Route(NamedTuple):
+    """How work of one task goes: the Ray task, and what all calls have in common."""
+
+    function: Any
+    head: bytes
+    parts: tuple[Any, ...]
+    timed: bool
+    cpus: float
+
+
+class Flight:
+    """One piece of work that is with Ray.
+
+    ``ref`` is what is ready when it has ended and ``result`` the object that its result may be. ``started`` is when a
+    task with a timeout began, in seconds since the epoch, and ``deadline`` when it is to be killed, as `time.monotonic`
+    counts. ``reply`` is what came back another way.
+    """
+
+    __slots__ = (
+        *("_call", "_route", "cancelled", "cargo", "deadline", "deliver", "departures", "late", "ref", "reply", "result"),
+        *("sent", "since", "started", "work"),
+    )
+
+    def __init__(self, work: Work, deliver: Callable[[Outcome], object], route: Route, call: bytes, cargo: Cargo) -> None:
+        self.work = work
+        self.deliver = deliver
+        self.cargo = cargo
+        self.since = time.monotonic()
+        self.started: float | None = None
+        self.deadline: float | None = None
+        self.cancelled = False
+        self.late = False
+        self.departures = 0
+        self.reply: Reply | None = None
+        self.sent: tuple[Any, ...] = ()
+        self.ref: Any = None
+        self.result: Any = None
+        self._route = route
+        self._call = call
+
+    @property
+    def timed(self) -> bool:
+        """Whether the task has a timeout."""
+        return self._route.timed
+
+    @property
+    def cpus(self) -> float:
+        """How many CPUs the task asks for."""
+        return self._route.cpus
+
+    def begin(self) -> None:
+        """Note that the task has begun just now."""
+        self.started = time.time()
+        self.deadline = time.monotonic() + float(self.work.task.timeout or 0)
+
+    def leave(self) -> None:
+        """Begin, or begin anew."""
+        route = self._route
+        self.departures += 1
+        if self.cargo.sources:
+            self.sent = tuple([source.ref for source in self.cargo.sources])
+        self.ref, self.result = route.function.remote(route.head + self._call, *route.parts, *self.sent)
+
+
+class Dispatcher:
+    """Sends the work of one run. Used by the driver's thread."""
+
+    def __init__(self, connection: Connection, store: Store, versions: Mapping[str, str]) -> None:
+        self.mailbox = f"headrace-mailbox-{uuid4()}"
+        self._connection = connection
+        self._store = store
+        self._versions = versions
+        self._courier = Courier()
+        self._pickler = Pickler()
+        self._levels = Levels.current()
+        self._function: Any = ray.remote(max_retries=0, num_returns=2)(worker.run)
+        self._routes: dict[str, Route] = {}
+        self._parts: dict[str, tuple[Part, tuple[Any, ...]]] = {}
+        # Values by id, held so that the ids stay theirs.
+        self._large: dict[int, tuple[object, StoredReference]] = {}
+
+    def flight(self, work: Work, deliver: Callable[[Outcome], object]) -> Flight:
+        """Return ``work``, ready to leave.
+
+        Raises `TransferError` for what cannot be sent, and `HeadraceError` for what the task asks for in vain.
+        """
+        run, task = self._courier.parts(work)
+        route = self._routes.get(task.id) or self._new_route(work, run, task)
+        call, cargo = self._called(work)
+        return Flight(work, deliver, route, call, cargo)
+
+    # -- the task ------------------------------------------------------------------------------------------------
+
+    def _new_route(self, work: Work, run: Part, task: Part) -> Route:
+        options = self._options(work)
+        run, run_beside = self._sent_once(run, "The context of the run")
+        task, task_beside = self._sent_once(task, f"Task {work.task.name!r}")
+        timed = work.task.timeout is not None
+        head = Head(run, task, self._levels, self._versions, self.mailbox, timed)
+        route = Route(
+            self._function.options(**options),
+            worker.joined(head),
+            run_beside + task_beside,
+            timed,
+            options.get("num_cpus", 1),
+        )
+        self._routes[task.id] = route
+        return route
+
+    def _options(self, work: Work) -> dict[str, Any]:
+        options: dict[str, Any] = demands(work.task.name, work.task.tags)
+        missing = lacking(options, self._connection.nodes()) if options else None
+        if missing and self._connection.fixed:
+            raise ExecutorError(
+                f"Task {work.task.name!r} asks for {missing}, which this Ray does not have.",
+                hint="Start it with more: `num_cpus` and `resources` of the executor, or change the task's tags.",
+            )
+        if missing:
+            get_logger().warning(
+                "Task %r asks for %s, which no node of the cluster has; it waits for one that does.",
+                work.task.name,
+                missing,
+            )
+        if self._connection.runtime_env is not None:
+            options["runtime_env"] = self._connection.runtime_env
+        return {**options, "name": work.task.name}
+
+    def _sent_once(self, part: Part, what: str) -> tuple[Part, tuple[Any, ...]]:
+        """Return a part as it travels with each call, and what Ray is to bring beside: a large one, put once."""
+        if len(part.data) <= _LARGE:
+            return part, ()
+        if part.id not in self._parts:
+            self._parts[part.id] = Part(part.id, b""), (ray.put([pickle.PickleBuffer(part.data)]),)
+        return self._parts[part.id]
+
+    # -- the call ------------------------------------------------------------------------------------------------
+
+    def _called(self, work: Work) -> tuple[bytes, Cargo]:
+        if self._large:
+            self._recall(work)
+        call, cargo = self._dumped(work)
+        if len(call) > _LARGE:
+            self._put_large(work)
+            call, cargo = self._dumped(work)
+        return call, cargo
+
+    def _dumped(self, work: Work) -> tuple[bytes, Cargo]:
+        cargo = Cargo()
+        with loading(cargo):
+            return self._courier.dump(work), cargo
+
+    def _recall(self, work: Work) -> None:
+        """Put references in the place of large arguments that earlier calls had too."""
+        known = self._large
+        if any(id(value) in known for value in work.arguments.values()):
+            work.arguments = {
+                name: known[id(value)][1] if id(value) in known else value for name, value in work.arguments.items()
+            }
+
+    def _put_large(self, work: Work) -> None:
+        """Put each large argument into the object store, so that it does not travel inside the call, nor twice."""
+        for name, value in work.arguments.items():
+            if not isinstance(value, ResultReference) and approximate_size(value, _LARGE) > _LARGE:
+                work.arguments = {**work.arguments, name: self._put(work, name, value)}
+
+    def _put(self, work: Work, name: str, value: object) -> object:
+        cargo = Cargo()
+        with loading(cargo):
+            parcel = pack(self._pickler, value, f"What task {work.name!r} is called with", {name: value})
+        if cargo.sources:
+            # A list of results of other tasks, which is not as large as what they stand for.
+            return value
+        reference = StoredReference(f"{work.name} ({name})", ray.put(parcel), size_of(parcel), None, self._store)
+        while len(self._large) >= _REMEMBERED:
+            del self._large[next(iter(self._large))]
+        self._large[id(value)] = value, reference
+        return reference

@@ -1,0 +1,106 @@
+"""What came of the work that was with Ray, as outcomes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from headrace.engine.worker import Outcome
+from headrace.exceptions import TaskTimeoutError, describe
+from headrace.locations import Location
+from headrace.remote import replay, unpack_outcome
+from headrace.states import Cancelled, Failed, TimedOut
+from headrace_ray import faults
+from headrace_ray.dispatch import lost
+from headrace_ray.references import InlineReference, RayReference, StoredReference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from headrace.engine.worker import Work
+    from headrace.states import State
+    from headrace_ray.dispatch import Flight, Store
+    from headrace_ray.worker import Reply
+
+__all__ = ["landed", "mended"]
+
+
+def landed(flight: Flight, answer: Reply | BaseException, store: Store) -> Outcome:
+    """Return the outcome of a piece of work of which Ray says ``answer``."""
+    if flight.late and flight.reply is None:
+        # Whatever it still returned: it was killed, or was about to be.
+        return _timed_out(flight)
+    if isinstance(answer, BaseException):
+        return _failed(flight, answer)
+    for fields in answer.records:
+        replay(fields)
+    outcome = unpack_outcome(flight.work, answer.outcome)
+    state = outcome.state
+    if answer.has_result:
+        state.result = _reference(flight, answer, state, store)
+    elif flight.cancelled and isinstance(state, Cancelled):
+        # It was this process that interrupted the task, and no user at its keyboard.
+        outcome.state = _stopped(state)
+    return outcome
+
+
+def _reference(flight: Flight, reply: Reply, state: State, store: Store) -> RayReference:
+    work = flight.work
+    if reply.data is not None:
+        return InlineReference(work.name, reply.data, reply.length)
+    return StoredReference(work.name, flight.result, reply.size, reply.length, store, _reloader(work, state))
+
+
+def _reloader(work: Work, state: State) -> Callable[[], object] | None:
+    """Return what reads a result back from where the task has put it, if it has."""
+    location = state.location
+    if isinstance(location, Location):
+        return partial(location.owner.reload, *location.arguments)
+    if location is None or work.keeper is None:
+        return None
+    return partial(work.keeper.load, location)
+
+
+def _failed(flight: Flight, error: BaseException) -> Outcome:
+    work = flight.work
+    own = faults.own_error(error)
+    if own is not None:
+        return Outcome(work.key, Failed(describe(own), own))
+    if flight.cancelled or faults.is_cancellation(error):
+        return Outcome(work.key, _stopped())
+    if faults.lost_object(error) is not None:
+        gone = lost(_lost_name(flight, error), error)
+        return Outcome(work.key, Failed(describe(gone), gone))
+    return work.failed(faults.translated(error, work.name))
+
+
+def _stopped(before: State | None = None) -> Cancelled:
+    state = Cancelled("It was stopped, because the run was cancelled.")
+    state.started = before.started if before is not None else None
+    return state
+
+
+def _timed_out(flight: Flight) -> Outcome:
+    work = flight.work
+    error = TaskTimeoutError(f"Task {work.name!r} took longer than its timeout of {work.task.timeout:g} s and was killed.")
+    state = TimedOut(describe(error), error)
+    state.started = flight.started
+    return Outcome(work.key, state)
+
+
+def mended(flight: Flight, answer: object) -> bool:
+    """If the work lacked a result that is lost, have that made again, if possible; tell whether it may leave anew."""
+    lost_id = faults.lost_object(answer) if isinstance(answer, BaseException) else None
+    if lost_id is None or flight.cancelled or flight.departures > len(flight.sent) + 1:
+        return False
+    for source, ref in zip(flight.cargo.sources, flight.sent, strict=True):
+        if ref.hex() == lost_id:
+            # What another piece of work has mended already is another object by now.
+            return source.ref != ref or source.replace()
+    return False
+
+
+def _lost_name(flight: Flight, error: BaseException) -> str:
+    lost_id = faults.lost_object(error)
+    names = [source.name for source, ref in zip(flight.cargo.sources, flight.sent, strict=True) if ref.hex() == lost_id]
+    return names[0] if names else flight.work.name

@@ -1,0 +1,218 @@
+"""What is read, each function on a connection that its caller has opened."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from headrace.exceptions import RunNotFoundError
+from headrace.history.records import (
+    AttemptRecord,
+    EdgeRecord,
+    NoteRecord,
+    Owner,
+    RunRecord,
+    TaskRecord,
+    TaskRunRecord,
+    ValueRecord,
+)
+from headrace_plugins.sqlite import statements
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+    from headrace.history.folding import Row
+    from headrace.history.records import RunQuery, TaskRunQuery
+
+__all__ = [
+    "attempts",
+    "find_run",
+    "notes",
+    "owner_from",
+    "run_by_id",
+    "run_key",
+    "runs_page",
+    "task_run",
+    "task_runs_page",
+    "tasks",
+]
+
+# What follows every character of an id.
+_LAST: Final = "\U0010ffff"
+_NEAREST: Final = 5
+
+
+def run_key(connection: sqlite3.Connection, run_id: str, where: str) -> int:
+    """Return the number that the tables have for a run; raise RunNotFoundError, which calls the history ``where``."""
+    row = connection.execute(statements.RUN_KEY, (run_id,)).fetchone()
+    if row is None:
+        raise RunNotFoundError(run_id, where, _nearest(connection, run_id))
+    return int(row[0])
+
+
+def run_by_id(connection: sqlite3.Connection, run_id: str) -> RunRecord | None:
+    """Return the run of an id, or None."""
+    found = _runs(connection, connection.execute(statements.RUN_BY_ID, (run_id,)).fetchall())
+    return found[0] if found else None
+
+
+def find_run(connection: sqlite3.Connection, name: str, where: str) -> RunRecord:
+    """Return the run that ``name`` means; see `headrace.abc.RunStore.run`."""
+    asked: tuple[tuple[str, tuple[str, ...]], ...] = (
+        (statements.LATEST_RUN, ()) if name == "latest" else (statements.RUN_BY_ID, (name,)),
+        (statements.RUN_BY_NAME, (name,)),
+        # Every id begins with nothing.
+        (statements.RUNS_BY_PREFIX, (name, name + _LAST if name else "")),
+    )
+    for statement, parameters in asked:
+        rows = connection.execute(statement, parameters).fetchall()
+        if len(rows) > 1:
+            raise RunNotFoundError(name, where, [row[1] for row in rows], ambiguous=True)
+        if rows:
+            return _runs(connection, rows)[0]
+    raise RunNotFoundError(name, where, _nearest(connection, name))
+
+
+def _nearest(connection: sqlite3.Connection, name: str) -> list[str]:
+    known = connection.execute(statements.NAMES).fetchall()
+    near = get_close_matches(name, [each for pair in known for each in pair], n=_NEAREST, cutoff=0.5)
+    return near or [shown for _, shown in known[:_NEAREST]]
+
+
+def runs_page(
+    connection: sqlite3.Connection, query: RunQuery, after: int | None, limit: int
+) -> tuple[list[RunRecord], int | None]:
+    """Return some of the runs that ``query`` asks for, and what to continue ``after``."""
+    said: dict[str, Any] = {
+        "flow_name": query.flow_name,
+        "since": query.since,
+        "before": query.before,
+        "parent": query.parent,
+        "key": after,
+        "limit": limit,
+    }
+    conditions = [condition for name, condition in statements.RUN_CONDITIONS.items() if said[name] is not None]
+    if query.parent is None and not query.nested:
+        conditions.append(statements.NOT_NESTED)
+    if after is not None:
+        conditions.append(statements.BEFORE_KEY)
+    if query.states is not None:
+        conditions.append(_is_one_of("state", query.states, said))
+    rows = connection.execute(statements.runs_page(conditions), said).fetchall()
+    return _runs(connection, rows), rows[-1][0] if rows else None
+
+
+def _is_one_of(column: str, values: Iterable[str], said: dict[str, Any]) -> str:
+    names = []
+    for number, value in enumerate(sorted(values)):
+        said[f"{column}{number}"] = value
+        names.append(f":{column}{number}")
+    return f"{column} IN ({', '.join(names)})"
+
+
+def _runs(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[RunRecord]:
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    marks = ", ".join("?" * len(rows))
+    keys = [row[0] for row in rows]
+    for statement in (statements.FINISHED_COUNTS, statements.OPEN_COUNTS) if rows else ():
+        for key, state, count in connection.execute(statement.format(marks), keys):
+            counts[key][state] = counts[key].get(state, 0) + count
+    return [_run(row, counts[row[0]]) for row in rows]
+
+
+def _run(row: Row, counts: dict[str, int]) -> RunRecord:
+    details, owner = row[10:12]
+    return RunRecord(
+        id=row[1],
+        name=row[2],
+        flow_name=row[3],
+        created=row[4],
+        parameters=row[5],
+        parent=row[6],
+        resumed_from=row[7],
+        results=row[8],
+        task_count=row[9],
+        details=json.loads(details) if details else {},
+        owner=owner_from(owner),
+        state=row[12],
+        message=row[13],
+        started=row[14],
+        ended=row[15],
+        cause=row[16],
+        resumed_by=row[17],
+        counts=counts,
+    )
+
+
+def owner_from(text: str) -> Owner:
+    """Return the owner that the tables say in JSON."""
+    return Owner(**json.loads(text))
+
+
+def tasks(connection: sqlite3.Connection, key: int) -> list[TaskRecord]:
+    """Return the tasks of a run."""
+    return [
+        TaskRecord(
+            node=node,
+            slug=slug,
+            name=name,
+            mapped=bool(mapped),
+            source_digest=source_digest,
+            trigger=trigger,
+            resume=resume,
+            tags=tuple(json.loads(tags)) if tags else (),
+            upstream=tuple(EdgeRecord(*edge) for edge in json.loads(upstream)) if upstream else (),
+            details=json.loads(details) if details else {},
+        )
+        for node, slug, name, mapped, source_digest, trigger, resume, tags, upstream, details in connection.execute(
+            statements.TASKS, (key,)
+        )
+    ]
+
+
+def task_runs_page(
+    connection: sqlite3.Connection, key: int, query: TaskRunQuery, after: tuple[int, int] | None, limit: int
+) -> list[TaskRunRecord]:
+    """Return some of the task runs that ``query`` asks for, those that follow ``after``."""
+    said: dict[str, Any] = {"run": key, "node": query.node, "limit": limit}
+    conditions = []
+    if query.node is not None:
+        conditions.append("node = :node")
+    if query.children is not None:
+        conditions.append("map_index >= 0" if query.children else "map_index < 0")
+    if query.states is not None:
+        conditions.append(_is_one_of("state", query.states, said))
+    if after is not None:
+        said["after_node"], said["after_index"] = after
+        conditions.append("(node, map_index) > (:after_node, :after_index)")
+    rows = connection.execute(statements.task_runs_page(conditions, data=query.data), said).fetchall()
+    return [_task_run(row) for row in rows]
+
+
+def task_run(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> TaskRunRecord | None:
+    """Return one task run, or None."""
+    row = connection.execute(statements.TASK_RUN, (key, node, map_index)).fetchone()
+    return None if row is None else _task_run(row)
+
+
+def _task_run(row: Row) -> TaskRunRecord:
+    return TaskRunRecord._make((*row[:9], _value(row[11:18]), row[9], row[10], row[18]))
+
+
+def _value(fields: Row) -> ValueRecord | None:
+    # Whether it is an exception is said of every value.
+    return None if fields[6] is None else ValueRecord._make((*fields[:6], bool(fields[6])))
+
+
+def attempts(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> list[AttemptRecord]:
+    """Return the earlier attempts of a task run."""
+    rows = connection.execute(statements.ATTEMPTS, (key, node, map_index))
+    return [AttemptRecord._make((*row[:7], _value(row[7:14]))) for row in rows]
+
+
+def notes(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> list[NoteRecord]:
+    """Return the remarks on a task run."""
+    return [NoteRecord(*row) for row in connection.execute(statements.NOTES, (key, node, map_index))]

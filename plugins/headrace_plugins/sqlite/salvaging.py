@@ -1,0 +1,114 @@
+"""Saving what can be read of a damaged file into a new one."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from headrace.atomic import publish
+from headrace_plugins.sqlite import statements
+from headrace_plugins.sqlite.schema import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from headrace_plugins.sqlite.database import Database
+
+__all__ = ["salvage"]
+
+_BESIDE: Final = ("", "-journal", "-wal")
+# How every SQLite file begins: the magic text, and numbers that say how it is laid out, the same for all of ours.
+_HEADER_SIZE: Final = 24
+_KEYS: Final = {
+    "runs": ("key",),
+    "tasks": ("run", "node"),
+    "task_runs": ("run", "node", "map_index"),
+    "counts": ("run", "state"),
+    "attempts": ("key",),
+    "notes": ("key",),
+}
+
+
+def salvage(database: Database) -> tuple[Path, dict[str, int]]:
+    """Put a new file in the place of a damaged one; return where that is now, and how many rows of each table it kept.
+
+    Nobody else uses the file meanwhile.
+    """
+    path, mark = database.path, secrets.token_hex(4)
+    new, copy = (path.with_name(f".{path.name}-{mark}.{kind}.tmp") for kind in ("new", "copy"))
+    aside = path.with_name(f"{path.name}.damaged-{mark}")
+    try:
+        database.fill(new)
+        for suffix in _BESIDE:
+            _copy(path, copy, suffix)
+        _mend_header(copy, new)
+        kept = _pour(copy, new, database)
+        for suffix in _BESIDE:
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        publish(new, path)
+    finally:
+        for leftover in (new, *(copy.with_name(copy.name + suffix) for suffix in (*_BESIDE, "-shm"))):
+            with contextlib.suppress(FileNotFoundError):
+                leftover.unlink()
+    return aside, kept
+
+
+def _copy(path: Path, copy: Path, suffix: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
+
+
+def _mend_header(copy: Path, sound: Path) -> None:
+    with sound.open("rb") as file:
+        header = file.read(_HEADER_SIZE)
+    with copy.open("r+b") as file:
+        was = file.read(_HEADER_SIZE)
+        # Of these only the two that say how the file is written may differ; they are kept if they can be right.
+        versions = was[18:20] if was[18:20] in {b"\1\1", b"\2\2"} else header[18:20]
+        file.seek(0)
+        file.write(header[:18] + versions + header[20:])
+
+
+def _pour(source: Path, target: Path, database: Database) -> dict[str, int]:
+    """Insert into ``target`` what can be read of ``source``."""
+    kept = {}
+    with (
+        database.translated(),
+        contextlib.closing(sqlite3.connect(source, isolation_level=None)) as damaged,
+        contextlib.closing(sqlite3.connect(target, isolation_level=None)) as sound,
+        database.transaction(sound),
+    ):
+        for table in TABLES:
+            columns = [row[1] for row in sound.execute(f"PRAGMA table_info({table})")]
+            insert = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(columns))})"
+            for row in _rows(damaged, table, columns):
+                with contextlib.suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):
+                    sound.execute(insert, row)
+        _drop_strays(sound)
+        for table in TABLES:
+            (kept[table],) = sound.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return kept
+
+
+def _drop_strays(connection: sqlite3.Connection) -> None:
+    for table in TABLES[1:]:
+        connection.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT key FROM runs)")
+    for statement in statements.RECOUNT:
+        connection.execute(statement)
+
+
+def _rows(connection: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of a table from both ends, up to where it is damaged; some may come twice."""
+    shown, keys = ", ".join(columns), _KEYS[table]
+    for direction in ("", " DESC"):
+        order = ", ".join(f"{key}{direction}" for key in keys)
+        try:
+            yield from connection.execute(f"SELECT {shown} FROM {table} NOT INDEXED ORDER BY {order}")
+        except sqlite3.DatabaseError:
+            continue
+        return

@@ -1,0 +1,175 @@
+"""The SQL. Names in the statements are those of `headrace.history.records` and `headrace.history.folding`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__: list[str] = []
+
+_VALUE: Final = "data, location, digest, serializer, type_name, size, is_exception"
+_TASK_RUN: Final = (
+    "node, map_index, attempt, state, message, started, entered, until, child_count, inputs, details, " + _VALUE
+)
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+# Runs
+
+INSERT_RUN: Final = f"""
+    INSERT INTO runs (
+        id, name, flow_name, created, parameters, parent, resumed_from, results, task_count, details, owner, state,
+        message, position
+    ) VALUES ({_marks(14)})
+"""
+RUN_EXISTS: Final = "SELECT 1 FROM runs WHERE id = ?"
+RUN_KEY: Final = "SELECT key FROM runs WHERE id = ?"
+RUN_POSITION: Final = "SELECT position, ended IS NULL FROM runs WHERE id = ?"
+RUN_ENDED: Final = "SELECT ended IS NOT NULL FROM runs WHERE id = ?"
+RUN_OWNER: Final = "SELECT owner, ended FROM runs WHERE id = ?"
+RESUMED_BY: Final = "SELECT id, ended FROM runs WHERE resumed_from = ? ORDER BY key DESC"
+OPEN_RUNS: Final = "SELECT id, owner FROM runs WHERE ended IS NULL ORDER BY key"
+
+# A journal is taken in from where the tables end: what somebody else has taken in meanwhile is not taken in again.
+ADVANCE: Final = """
+    UPDATE runs SET position = :end, started = coalesce(started, :started) WHERE id = :id AND position = :start
+"""
+ENTER_RUN: Final = "UPDATE runs SET state = ?, message = ? WHERE key = ? AND ended IS NULL"
+END_RUN: Final = "UPDATE runs SET state = ?, message = ?, ended = ?, cause = ? WHERE key = ? AND ended IS NULL"
+
+_RUN: Final = """
+    SELECT
+        key, id, name, flow_name, created, parameters, parent, resumed_from, results, task_count, details, owner, state,
+        message, started, ended, cause,
+        (SELECT later.id FROM runs AS later WHERE later.resumed_from = runs.id ORDER BY later.key DESC LIMIT 1)
+    FROM runs
+"""
+RUN_BY_ID: Final = f"{_RUN} WHERE id = ?"
+LATEST_RUN: Final = f"{_RUN} WHERE parent IS NULL ORDER BY key DESC LIMIT 1"
+RUN_BY_NAME: Final = f"{_RUN} WHERE name = ? ORDER BY key DESC LIMIT 1"
+RUNS_BY_PREFIX: Final = f"{_RUN} WHERE id >= ? AND id < ? ORDER BY id LIMIT 10"
+NAMES: Final = "SELECT id, name FROM runs ORDER BY key DESC LIMIT 500"
+FINISHED_COUNTS: Final = "SELECT run, state, count FROM counts WHERE run IN ({})"
+OPEN_COUNTS: Final = """
+    SELECT run, state, count(*) FROM task_runs WHERE run IN ({}) AND NOT finished GROUP BY run, state
+"""
+
+# What a query asks for, by the name of its field.
+RUN_CONDITIONS: Final = {
+    "flow_name": "flow_name = :flow_name",
+    "since": "created >= :since",
+    "before": "created < :before",
+    "parent": "parent = :parent",
+}
+NOT_NESTED: Final = "parent IS NULL"
+BEFORE_KEY: Final = "key < :key"
+
+
+def runs_page(conditions: list[str]) -> str:
+    """Return the statement for a page of runs."""
+    return f"{_RUN} WHERE {' AND '.join(conditions) or 'TRUE'} ORDER BY key DESC LIMIT :limit"
+
+
+# Tasks
+
+INSERT_TASK: Final = f"INSERT INTO tasks VALUES ({_marks(11)})"
+TASKS: Final = """
+    SELECT node, slug, name, mapped, source_digest, trigger, resume, tags, upstream, details
+    FROM tasks WHERE run = ? ORDER BY node
+"""
+
+# Task runs
+
+# One that has finished stays as it is.
+WRITE_TASK_RUN: Final = f"""
+    INSERT INTO task_runs (run, {_TASK_RUN}, finished) VALUES ({_marks(20)})
+    ON CONFLICT (run, node, map_index) DO UPDATE SET
+        attempt = excluded.attempt, state = excluded.state, message = excluded.message, started = excluded.started,
+        entered = excluded.entered, until = excluded.until,
+        child_count = coalesce(excluded.child_count, child_count), inputs = coalesce(excluded.inputs, inputs),
+        details = excluded.details, data = excluded.data, location = excluded.location, digest = excluded.digest,
+        serializer = excluded.serializer, type_name = excluded.type_name, size = excluded.size,
+        is_exception = excluded.is_exception, finished = excluded.finished
+    WHERE NOT finished
+"""
+TAKE_OVER: Final = f"INSERT INTO task_runs (run, {_TASK_RUN}, finished, taken_from) VALUES ({_marks(21)})"
+COUNT: Final = """
+    INSERT INTO counts (run, state, count) VALUES (?, ?, ?)
+    ON CONFLICT (run, state) DO UPDATE SET count = count + excluded.count
+"""
+CRASH_TASK_RUNS: Final = """
+    UPDATE task_runs SET state = 'Crashed', message = ?, entered = ?, finished = 1
+    WHERE run = ? AND NOT finished AND state IN ('Running', 'Cancelling', 'Submitted')
+"""
+TASK_RUN: Final = f"SELECT {_TASK_RUN}, taken_from FROM task_runs WHERE run = ? AND node = ? AND map_index = ?"
+LAST_MOMENT: Final = """
+    SELECT max(created, coalesce((SELECT max(entered) FROM task_runs WHERE run = key), 0)) FROM runs WHERE key = ?
+"""
+
+_WITHOUT_DATA: Final = _TASK_RUN.replace(" data,", " NULL AS data,")
+
+
+def task_runs_page(conditions: list[str], *, data: bool) -> str:
+    """Return the statement for a page of task runs."""
+    columns = _TASK_RUN if data else _WITHOUT_DATA
+    where = " AND ".join(["run = :run", *conditions])
+    return f"SELECT {columns}, taken_from FROM task_runs WHERE {where} ORDER BY node, map_index LIMIT :limit"
+
+
+INSERT_ATTEMPT: Final = f"""
+    INSERT INTO attempts (run, node, map_index, attempt, state, message, started, ended, {_VALUE})
+    VALUES ({_marks(15)})
+"""
+ATTEMPTS: Final = f"""
+    SELECT node, map_index, attempt, state, message, started, ended, {_VALUE}
+    FROM attempts WHERE run = ? AND node = ? AND map_index = ? ORDER BY key
+"""
+INSERT_NOTE: Final = "INSERT INTO notes (run, node, map_index, kind, text) VALUES (?, ?, ?, ?, ?)"
+NOTES: Final = """
+    SELECT node, map_index, kind, text FROM notes WHERE run = ? AND node = ? AND map_index = ? ORDER BY key
+"""
+
+# Deleting
+
+# What a run's results are at, without what another run with the same result store refers to.
+OWN_LOCATIONS: Final = """
+    SELECT location FROM (
+        SELECT location FROM task_runs WHERE run = :run AND location IS NOT NULL
+        UNION
+        SELECT location FROM attempts WHERE run = :run AND location IS NOT NULL
+    ) AS own
+    WHERE NOT EXISTS (
+        SELECT 1 FROM task_runs AS other JOIN runs ON runs.key = other.run
+        WHERE other.location = own.location AND other.run <> :run
+            AND runs.results IS (SELECT results FROM runs WHERE key = :run)
+    )
+    ORDER BY location
+"""
+FORGET: Final = (
+    "DELETE FROM notes WHERE run = :run",
+    "DELETE FROM attempts WHERE run = :run",
+    "DELETE FROM counts WHERE run = :run",
+    "DELETE FROM task_runs WHERE run = :run",
+    "DELETE FROM tasks WHERE run = :run",
+    "UPDATE runs SET parent = NULL WHERE parent = (SELECT id FROM runs WHERE key = :run)",
+    "DELETE FROM runs WHERE key = :run",
+)
+
+# Looking through all of it
+
+MISCOUNTED: Final = """
+    SELECT runs.id FROM runs JOIN (
+        SELECT run, state, sum(count) AS said, sum(found) AS found FROM (
+            SELECT run, state, count, 0 AS found FROM counts
+            UNION ALL
+            SELECT run, state, 0, count(*) FROM task_runs WHERE finished GROUP BY run, state
+        ) GROUP BY run, state
+    ) AS counted ON counted.run = runs.key
+    WHERE said <> found GROUP BY runs.id
+"""
+RECOUNT: Final = (
+    "DELETE FROM counts",
+    "INSERT INTO counts SELECT run, state, count(*) FROM task_runs WHERE finished GROUP BY run, state",
+)

@@ -1,0 +1,92 @@
+"""Runs whose owners died: what they had taken down is taken in, and their end is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from headrace.exceptions import HistoryDamagedError
+from headrace.history.journal_files import SUFFIX, JournalFile, claim, journal_paths
+from headrace.history.owners import has_restarted, looks_alive
+from headrace.history.recording import batches
+from headrace_plugins.sqlite import reading, statements, writing
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from headrace.history.records import Cause, Owner
+    from headrace_plugins.sqlite.database import Database
+
+__all__ = ["claimed_journals", "crash_lost_run", "lost_runs", "take_in"]
+
+_ABOUT_RUNS: Final[dict[Cause, str]] = {
+    "killed": "Its process was killed, or ended without a word.",
+    "restarted": "Its machine was restarted or lost power.",
+    "unknown": "Its process is gone, and so is its journal: what it did last is not known.",
+}
+_ABOUT_TASK_RUNS: Final = "Was running when the process that drove the run died."
+
+
+def claimed_journals(live: Path, here: Owner, *, foreign: bool) -> list[JournalFile]:
+    """Return the journals of dead owners, locked by this process, which is to deal with each of them."""
+    found = [claim(path, here, foreign=foreign) for path in journal_paths(live)]
+    return [file for file in found if isinstance(file, JournalFile)]
+
+
+def take_in(database: Database, file: JournalFile, here: Owner, connection: sqlite3.Connection) -> bool:
+    """Take in the journal of a dead owner and write how its run ended; tell whether that was not written before.
+
+    The file is gone afterwards, or set aside if there is something in it that is in no table.
+    """
+    row = connection.execute(statements.RUN_POSITION, (file.run_id,)).fetchone()
+    if row is None:
+        # Its owner died before it had begun, unless the run was deleted, or written to another file in this place.
+        _put_away(file, understood=file.end == file.start)
+        return False
+    position, open_until_now = row
+    damage = _take_in_pieces(database, connection, file, position)
+    cause: Cause = "restarted" if has_restarted(file.owner, here) else "killed"
+    with database.transaction(connection):
+        key = reading.run_key(connection, file.run_id, str(database.path))
+        about_run = f"{_ABOUT_RUNS[cause]} {damage}".strip()
+        writing.crash_run(connection, key, (about_run, _ABOUT_TASK_RUNS), file.path.stat().st_mtime, cause)
+    _put_away(file, understood=not damage)
+    return bool(open_until_now)
+
+
+def _take_in_pieces(database: Database, connection: sqlite3.Connection, file: JournalFile, position: int) -> str:
+    """Take in all there is from ``position`` on, and return what is to be said about damage."""
+    try:
+        for batch in batches(file, position):
+            with database.transaction(connection):
+                writing.write_batch(connection, batch)
+    except HistoryDamagedError as error:
+        return error.message
+    return ""
+
+
+def _put_away(file: JournalFile, *, understood: bool) -> None:
+    if understood:
+        file.discard()
+    else:
+        file.set_aside()
+
+
+def crash_lost_run(database: Database, run_id: str, connection: sqlite3.Connection) -> None:
+    """Write that a run crashed of which nothing else is known."""
+    with database.transaction(connection):
+        key = reading.run_key(connection, run_id, str(database.path))
+        (at,) = connection.execute(statements.LAST_MOMENT, (key,)).fetchone()
+        writing.crash_run(connection, key, (_ABOUT_RUNS["unknown"], _ABOUT_TASK_RUNS), at, "unknown")
+
+
+def lost_runs(connection: sqlite3.Connection, live: Path, here: Owner, *, foreign: bool) -> list[str]:
+    """Return the runs that have not ended, whose owners are dead, and whose journals are not there."""
+    found = []
+    for run_id, owner in connection.execute(statements.OPEN_RUNS).fetchall():
+        if (live / f"{run_id}{SUFFIX}").exists():
+            continue
+        seen = looks_alive(reading.owner_from(owner), here)
+        if seen is False or (seen is None and foreign):
+            found.append(run_id)
+    return found

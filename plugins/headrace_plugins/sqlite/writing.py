@@ -1,0 +1,165 @@
+"""What is written, each function within a transaction that its caller has opened."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from headrace.exceptions import HistoryError, RunNotFoundError, RunOwnedError
+from headrace.history.folding import FINISHED_COLUMN, STARTED, STATE
+from headrace_plugins.sqlite import statements
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from headrace.history.folding import Batch, Row
+    from headrace.history.records import Cause, Owner, RunRecord, TaskRecord, TaskRunRecord
+
+__all__ = ["crash_run", "end_run", "forget_run", "insert_run", "run_row", "taken_over_row", "task_row", "write_batch"]
+
+
+# A new run
+
+
+def run_row(run: RunRecord, owner: Owner, position: int) -> Row:
+    """Return a run as a row of its table."""
+    return (
+        run.id,
+        run.name,
+        run.flow_name,
+        run.created,
+        run.parameters,
+        run.parent,
+        run.resumed_from,
+        run.results,
+        run.task_count,
+        _json(run.details),
+        json.dumps(asdict(owner)),
+        run.state,
+        run.message,
+        position,
+    )
+
+
+def task_row(task: TaskRecord) -> Row:
+    """Return a task as a row of its table, without the run."""
+    return (
+        task.node,
+        task.slug,
+        task.name,
+        task.mapped,
+        task.source_digest,
+        task.trigger,
+        task.resume,
+        json.dumps(task.tags) if task.tags else None,
+        json.dumps(task.upstream) if task.upstream else None,
+        _json(task.details),
+    )
+
+
+def taken_over_row(record: TaskRunRecord, origin: str | None) -> Row:
+    """Return a task run that a run has from ``origin`` as a row of its table, without the run."""
+    value = record.value or (None,) * 7
+    return (*record[:9], *record[10:12], *value, True, record.taken_from or origin)
+
+
+def _json(values: Mapping[str, object]) -> str | None:
+    return json.dumps(values) if values else None
+
+
+def insert_run(
+    connection: sqlite3.Connection, run: Row, tasks: Sequence[Row], taken_over: Sequence[Row], where: str
+) -> None:
+    """Write a new run; raise HistoryError if there is one with its id. ``where`` is what messages call the history."""
+    if connection.execute(statements.RUN_EXISTS, run[:1]).fetchone():
+        raise HistoryError(f"There is a run {run[0]} in {where} already.", hint="Give each run an id of its own.")
+    key = connection.execute(statements.INSERT_RUN, run).lastrowid
+    connection.executemany(statements.INSERT_TASK, ((key, *row) for row in tasks))
+    connection.executemany(statements.TAKE_OVER, ((key, *row) for row in taken_over))
+    counts: dict[str, int] = defaultdict(int)
+    for row in taken_over:
+        counts[row[STATE]] += 1
+    connection.executemany(statements.COUNT, [(key, state, count) for state, count in counts.items()])
+
+
+def claim_origin(connection: sqlite3.Connection, origin: str, where: str, *, again: bool) -> None:
+    """Make sure that a run may go on from ``origin``; raise RunOwnedError if it may not."""
+    row = connection.execute(statements.RUN_ENDED, (origin,)).fetchone()
+    if row is None:
+        raise RunNotFoundError(origin, where, ())
+    if not row[0]:
+        raise RunOwnedError(
+            origin,
+            origin,
+            f"Run {origin} has not ended: its process lives, or died and nobody has noticed yet.",
+            hint="Cancel it first, or sweep the history.",
+        )
+    for later, ended in connection.execute(statements.RESUMED_BY, (origin,)):
+        if not again or ended is None:
+            raise RunOwnedError(
+                origin,
+                later,
+                f"Run {origin} was resumed already, as run {later}.",
+                hint=f"Resume that one, once it has ended: `headrace resume {later}`.",
+            )
+
+
+# A run that goes on
+
+
+def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Write what a piece of a journal comes to; do nothing if it is there already, or if the run is gone."""
+    started = min((row[STARTED] for row in batch.rows.values() if row[STARTED] is not None), default=None)
+    said = {"id": batch.run_id, "start": batch.start, "end": batch.end, "started": started}
+    if connection.execute(statements.ADVANCE, said).rowcount == 0:
+        return
+    (key,) = connection.execute(statements.RUN_KEY, (batch.run_id,)).fetchone()
+    _write_task_runs(connection, key, batch.rows.values())
+    if batch.attempts:
+        connection.executemany(statements.INSERT_ATTEMPT, [(key, *row) for row in batch.attempts])
+    if batch.notes:
+        connection.executemany(statements.INSERT_NOTE, [(key, *row) for row in batch.notes])
+    if batch.entered is not None:
+        state, message, _ = batch.entered
+        connection.execute(statements.ENTER_RUN, (state, message, key))
+    if batch.ended is not None:
+        state, message, at = batch.ended
+        end_run(connection, key, state, message, at)
+
+
+def _write_task_runs(connection: sqlite3.Connection, key: int, rows: Iterable[Row]) -> None:
+    alike: dict[str | None, list[Row]] = defaultdict(list)
+    for row in rows:
+        alike[row[STATE] if row[FINISHED_COLUMN] else None].append((key, *row))
+    for state, each in alike.items():
+        written = connection.executemany(statements.WRITE_TASK_RUN, each).rowcount
+        if state is not None and written:
+            connection.execute(statements.COUNT, (key, state, written))
+
+
+def end_run(
+    connection: sqlite3.Connection, key: int, state: str, message: str | None, at: float, cause: Cause | None = None
+) -> None:
+    """Write that a run has ended, unless it had."""
+    connection.execute(statements.END_RUN, (state, message, at, cause, key))
+
+
+def crash_run(connection: sqlite3.Connection, key: int, messages: tuple[str, str], at: float, cause: Cause) -> None:
+    """Write that a run and its task runs that were running ended because its owner died; unless it had ended."""
+    about_run, about_task_runs = messages
+    if connection.execute(statements.END_RUN, ("Crashed", about_run, at, cause, key)).rowcount:
+        crashed = connection.execute(statements.CRASH_TASK_RUNS, (about_task_runs, at, key)).rowcount
+        if crashed:
+            connection.execute(statements.COUNT, (key, "Crashed", crashed))
+
+
+def forget_run(connection: sqlite3.Connection, key: int) -> list[str]:
+    """Delete a run, and return the locations that no other run refers to."""
+    said: dict[str, Any] = {"run": key}
+    locations = [location for (location,) in connection.execute(statements.OWN_LOCATIONS, said)]
+    for statement in statements.FORGET:
+        connection.execute(statement, said)
+    return locations
