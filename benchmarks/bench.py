@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from benchmarks.contender import Contender
 from benchmarks.machine import installed_version
@@ -17,6 +18,9 @@ _TURNS = 2
 _DUEL_SECONDS = 0.5
 # A slow peer makes fewer runs; its figures need fewer digits, too.
 _PEER_SECONDS = 3.0
+
+# A text says why there is no measurement.
+Found: TypeAlias = "Measurement | str"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +65,31 @@ class Bench:
             engine, floor = better(engine, engine_again), better(floor, floor_again)
         return engine, floor
 
+    def in_turns(self, contenders: Sequence[Contender], shape: str, size: int) -> dict[str, Found]:
+        """Measure several contenders in turns, by name; a text says why there is nothing of one.
+
+        Raises ProbeError if the first one fails.
+        """
+        found: dict[str, Found] = {}
+        for _ in range(_TURNS):
+            for contender in contenders:
+                before = found.get(contender.name)
+                if isinstance(before, str):
+                    continue
+                try:
+                    measured = self.measure(contender.name, shape, size)
+                except ProbeError as error:
+                    if contender is contenders[0]:
+                        raise
+                    found[contender.name] = f"failed: {error}"
+                else:
+                    found[contender.name] = measured if before is None else better(before, measured)
+        return found
+
     def peer_cells(self, shape: str, size: int, peers: Sequence[str] | None = None) -> dict[str, Cell]:
-        """Return a column for each peer, or for those named: the time per task, or why there is none."""
-        chosen = [peer for peer in self.peers if peers is None or peer.name in peers]
+        """Return a column for each engine among the peers, or those named: the time per task, or why it has none."""
+        engines = [peer for peer in self.peers if peer.field == "engines"]
+        chosen = [peer for peer in engines if peers is None or peer.name in peers]
         return {_title(peer): self._peer_cell(peer, shape, size) for peer in chosen}
 
     def _peer_cell(self, peer: Contender, shape: str, size: int) -> Cell:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from benchmarks.graphs import Graph
+
+Field: TypeAlias = Literal["engines", "processes", "dask", "ray"]
 
 
 class Contender(ABC):
@@ -19,7 +21,7 @@ class Contender(ABC):
     """
 
     name: str
-    field: ClassVar[Literal["engines", "processes", "dask", "ray"]] = "engines"
+    field: ClassVar[Field] = "engines"
     distribution: ClassVar[str | None] = None
     importing: ClassVar[str] = ""
     largest: int = 1_000_000

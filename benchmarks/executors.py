@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.clusters import WORKERS, dask_client, ray_runtime
+from benchmarks.contender import Field
 from benchmarks.engine import Built, Headrace
 from headrace.abc import Executor
 
@@ -14,7 +15,7 @@ from headrace.abc import Executor
 class OnProcesses(Headrace):
     """Starts and stops the workers in each run, as its peers do."""
 
-    field = "processes"
+    field: ClassVar[Field] = "processes"
     clock = "wall"
 
     def run(self, built: Built) -> Any:

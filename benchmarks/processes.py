@@ -69,7 +69,7 @@ def _over(title: str, bare: tuple[Cost, Cost], ours: tuple[Cost, Cost]) -> dict[
 def _peer_imports(bench: Bench) -> dict[str, Cell]:
     """Return, once for each package, what its import takes over a bare Python."""
     found: dict[str, Cell] = {}
-    for peer in bench.peers:
+    for peer in (peer for peer in bench.peers if peer.field == "engines"):
         name = peer.distribution or peer.name
         if name in found:
             continue

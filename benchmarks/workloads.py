@@ -8,10 +8,12 @@ from functools import partial
 from typing import Final
 
 from benchmarks.bench import MICROSECONDS, Bench, per_task
+from benchmarks.crashes import measure_crashes
 from benchmarks.graphs import NAP_SECONDS
 from benchmarks.measure import Measurement
 from benchmarks.planning import measure_planning
 from benchmarks.processes import measure_hello, measure_import
+from benchmarks.remote_work import measure_dask, measure_processes, measure_ray
 from benchmarks.rows import TIMES, Quantity, Row, Target, growth_exponent
 from benchmarks.scheduling import measure_schedules
 
@@ -188,6 +190,10 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload(name="threads", summary="no-op tasks on the executor threads", measure=measure_threads),
     Workload(name="sleeps", summary="200 sleeps of 50 ms on 8 threads", measure=measure_sleeps),
     Workload(name="memory", summary="100,000 mapped children; a chain that passes 10 MB", measure=measure_memory),
+    Workload(name="processes", summary="no-op tasks, arrays and computing on processes", measure=measure_processes),
+    Workload(name="dask", summary="what headrace adds to a bare Dask client", measure=measure_dask),
+    Workload(name="ray", summary="what headrace adds to bare Ray", measure=measure_ray),
+    Workload(name="crashes", summary="what a process that dies takes with it", measure=measure_crashes),
     Workload(name="planning", summary="10,000 tasks with 100,000 edges, and ten times that", measure=measure_planning),
     Workload(name="schedules", summary="instants a second of each kind of clock", measure=measure_schedules),
 )

@@ -460,7 +460,7 @@ class HistoryVersionError(HistoryError, ValueError):
         self.found, self.known = found, known
         super().__init__(
             f"The history at {where} has form {found}, and this headrace knows forms up to {known}.",
-            hint="Update headrace, or choose another place with the setting `history.url`.",
+            hint="Update headrace, or choose another place with the setting `history.store`.",
         )
 
 

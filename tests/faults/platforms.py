@@ -29,4 +29,13 @@ def make_executor(name: str, workers: int, **options: Any) -> Executor:
         from headrace_plugins.processes.executor import ProcessesExecutor
 
         return ProcessesExecutor(workers=workers, **options)
+    if name == "dask":
+        from headrace_dask import DaskExecutor
+
+        cluster = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+        return DaskExecutor(cluster_kwargs=cluster, **options)
+    if name == "ray":
+        from headrace_ray import RayExecutor
+
+        return RayExecutor(init_kwargs={"num_cpus": workers, "include_dashboard": False}, **options)
     raise ValueError(f"There is no executor {name!r}; there are {', '.join(NAMES)}.")

@@ -36,6 +36,7 @@ __all__ = [
     "Tail",
     "TaskRunState",
     "Value",
+    "as_text",
     "encode_began",
     "encode_entered",
     "encode_expanded",
@@ -94,7 +95,8 @@ _VALUE_SIZE: Final = _VALUE.size
 # The size of a part that is not there.
 _NONE: Final = 0xFFFFFFFF
 _NAN: Final = float("nan")
-_TEXT_ERRORS: Final = "surrogatepass"
+# What no encoding has, such as a lone surrogate out of a file name, is written as its escape.
+_TEXT_ERRORS: Final = "backslashreplace"
 
 
 # What entries say. Reading makes plain tuples: every task run of every run goes through here.
@@ -104,13 +106,16 @@ Began: TypeAlias = "tuple[int, int, int, float, bytes | None]"
 Expanded: TypeAlias = "tuple[int, int, float]"
 """Node, count, moment."""
 
-Value: TypeAlias = "tuple[bytes | None, str | None, bytes | None, str | None, str | None, int | None, bool | None]"
-"""The fields of a `ValueRecord`; nothing but None where there is none."""
+Value: TypeAlias = "tuple[bytes | None, str | None, str | None, int | None, int | None, str | None, bytes | None]"
+"""Of a `ValueRecord` data, serializer, type name, size, 1 or 0 for an exception, location, and digest.
+
+Where there is no value, all are None.
+"""
 
 TaskRunState: TypeAlias = """tuple[
-    int, int, int, str, str | None, float | None, float, float | None, str | None, Value
+    int, int, int, str, str | None, float | None, float, Value, float | None, str | None
 ]"""
-"""Node, map index, attempt, state, message, start, moment, moment waited for, details, value."""
+"""Node, map index, attempt, state, message, start, moment, value, moment waited for, details."""
 
 Noted: TypeAlias = "tuple[int, int, str, str]"
 """Node, map index, kind, text."""
@@ -125,6 +130,11 @@ NO_VALUE: Final[Value] = (None, None, None, None, None, None, None)
 
 
 # Writing
+
+
+def as_text(text: str) -> str:
+    """Return ``text`` with what no encoding has, such as a lone surrogate out of a file name, as its escape."""
+    return text.encode("utf-8", _TEXT_ERRORS).decode()
 
 
 def encode_began(node: int, map_index: int, attempt: int, at: float, inputs: bytes | None) -> bytes:
@@ -192,7 +202,7 @@ def encode_state(
 
 def _encoded_value(value: ValueRecord) -> bytes:
     data, location, digest, serializer, type_name, size, is_exception = value
-    place = b"" if location is None else location.encode("utf-8", _TEXT_ERRORS)
+    place = b"" if location is None else _place(location)
     name = b"" if serializer is None else serializer.encode("utf-8", _TEXT_ERRORS)
     kind = b"" if type_name is None else type_name.encode("utf-8", _TEXT_ERRORS)
     head = _VALUE.pack(
@@ -205,6 +215,15 @@ def _encoded_value(value: ValueRecord) -> bytes:
         _NONE if type_name is None else len(kind),
     )
     return b"".join((head, data or b"", place, digest or b"", name, kind))
+
+
+def _place(location: str) -> bytes:
+    try:
+        return location.encode()
+    except UnicodeEncodeError as error:
+        raise HistoryError(
+            f"The location {location!r} of a result cannot be recorded: it is not Unicode.", hint="Choose another one."
+        ) from error
 
 
 def _entry(body: bytes) -> bytes:
@@ -290,10 +309,10 @@ def _read_state(body: bytes) -> TaskRunState:
     position = _STATE_SIZE
     message = details = None
     if text_size != _NONE:
-        message = body[position : position + text_size].decode("utf-8", _TEXT_ERRORS)
+        message = body[position : position + text_size].decode()
         position += text_size
     if more_size != _NONE:
-        details = body[position : position + more_size].decode("utf-8", _TEXT_ERRORS)
+        details = body[position : position + more_size].decode()
         position += more_size
     return (
         node,
@@ -304,9 +323,9 @@ def _read_state(body: bytes) -> TaskRunState:
         # Only what is not a number differs from itself.
         started if started == started else None,  # noqa: PLR0124
         at,
+        _read_value(body, position) if has_value else NO_VALUE,
         until if until == until else None,  # noqa: PLR0124
         details,
-        _read_value(body, position) if has_value else NO_VALUE,
     )
 
 
@@ -318,21 +337,21 @@ def _read_value(body: bytes, position: int) -> Value:
         data = body[position : position + n_data]
         position += n_data
     if n_location != _NONE:
-        location = body[position : position + n_location].decode("utf-8", _TEXT_ERRORS)
+        location = body[position : position + n_location].decode()
         position += n_location
     if n_digest != _NONE:
         digest = body[position : position + n_digest]
         position += n_digest
     if n_serializer != _NONE:
-        serializer = body[position : position + n_serializer].decode("utf-8", _TEXT_ERRORS)
+        serializer = body[position : position + n_serializer].decode()
         position += n_serializer
     if n_type != _NONE:
-        type_name = body[position : position + n_type].decode("utf-8", _TEXT_ERRORS)
-    return data, location, digest, serializer, type_name, size if size >= 0 else None, is_exception == 1
+        type_name = body[position : position + n_type].decode()
+    return data, serializer, type_name, size if size >= 0 else None, is_exception, location, digest
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", _TEXT_ERRORS)
+    return data.decode()
 
 
 _READERS: Final[dict[int, Callable[[bytes], tuple[object, ...]]]] = {

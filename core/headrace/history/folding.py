@@ -22,20 +22,23 @@ from headrace.history.encoding import (
     entries,
 )
 
-__all__ = ["CHILD_COUNT", "FINISHED_COLUMN", "INPUTS", "STARTED", "STATE", "Batch", "Row", "fold"]
+__all__ = ["FINISHED_COLUMN", "RARE", "STARTED", "STATE", "Batch", "Row", "fold"]
 
 Row: TypeAlias = "tuple[Any, ...]"
 """A task run, for a statement that writes it.
 
-Node, map index, attempt, state, message, started, entered, until, child count, inputs, details; the fields of a
-`ValueRecord`; and whether it has finished.
+Node, map index, attempt, state, message, started, entered; 1 if it has finished, or 0; the fields of a `Value`; and
+until, child count, inputs, details. Few task runs have any of those from the location on.
 """
 
 STATE: Final = 3
 STARTED: Final = 5
-CHILD_COUNT: Final = 8
-INPUTS: Final = 9
-FINISHED_COLUMN: Final = -1
+FINISHED_COLUMN: Final = 7
+RARE: Final = 13
+"""Where the location is, which with what follows is None in most rows."""
+
+_COUNT: Final = 16
+_INPUTS: Final = 17
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class Batch:
         rows: the task runs that it says something of, by node and map index. A child count or inputs of None mean that
             nothing was said of them, and that those already known stay.
         attempts: attempts that another one followed: node, map index, attempt, state, message, started, ended, and the
-            fields of a `ValueRecord`.
+            fields of a `Value`.
         notes: node, map index, kind, text.
         entered: the state that the run is in, if that was said.
         ended: the state that it has ended in, if that was said.
@@ -73,68 +76,68 @@ def fold(run_id: str, start: int, data: bytes) -> Batch:
     The batch ends with the last entry that is there as a whole.
     """
     batch = Batch(run_id, start, start)
-    rows, attempts, notes = batch.rows, batch.attempts, batch.notes
+    rows = batch.rows
     end = 0
     for kind, position, said in entries(data):
         if kind == BEGAN:
             _begin(rows, said)
-        elif kind in _ENTER:
+        elif kind in _STATES:
             _enter(rows, said, finished=kind == FINISHED)
-        elif kind == EXPANDED:
-            _expand(rows, said)
-        elif kind == ATTEMPTED:
-            attempts.append(_attempt(said))
-        elif kind == NOTED:
-            notes.append(said)
-        elif kind == ENTERED:
-            batch.entered = said
-        elif kind == ENDED:
-            batch.ended = said
         else:
-            batch.damaged = said[1]
+            _add(batch, kind, said)
         end = position
     batch.end = start + end
     return batch
 
 
-_ENTER: Final = frozenset({WAITING, FINISHED})
+_STATES: Final = frozenset({WAITING, FINISHED})
 
 
 def _begin(rows: dict[tuple[int, int], Row], said: Began) -> None:
     node, map_index, attempt, at, inputs = said
     key = node, map_index
-    known = rows.get(key)
-    if known is None:
-        rows[key] = (node, map_index, attempt, "Running", None, at, at, None, None, inputs, None, *NO_VALUE, False)
-    elif not known[FINISHED_COLUMN]:
-        inputs = known[INPUTS] if inputs is None else inputs
-        head = node, map_index, attempt, "Running", None, at, at, None
-        rows[key] = (*head, known[CHILD_COUNT], inputs, None, *NO_VALUE, False)
+    count = None
+    if key in rows:
+        known = rows[key]
+        if known[FINISHED_COLUMN]:
+            return
+        count, inputs = known[_COUNT], known[_INPUTS] if inputs is None else inputs
+    rows[key] = node, map_index, attempt, "Running", None, at, at, 0, *NO_VALUE, None, count, inputs, None
 
 
 def _enter(rows: dict[tuple[int, int], Row], said: TaskRunState, *, finished: bool) -> None:
-    node, map_index, attempt, state, message, started, at, until, details, value = said
+    node, map_index, attempt, state, message, started, at, value, until, details = said
     key = node, map_index
-    known = rows.get(key)
     count = inputs = None
-    if known is not None:
+    if key in rows:
+        known = rows[key]
         if known[FINISHED_COLUMN]:
             return
-        count, inputs = known[CHILD_COUNT], known[INPUTS]
-    head = node, map_index, attempt, state, message, started, at, until
-    rows[key] = (*head, count, inputs, details, *value, finished)
+        count, inputs = known[_COUNT], known[_INPUTS]
+    # A database writes a number faster than a truth.
+    number = 1 if finished else 0
+    rows[key] = node, map_index, attempt, state, message, started, at, number, *value, until, count, inputs, details
+
+
+def _add(batch: Batch, kind: int, said: Any) -> None:
+    if kind == EXPANDED:
+        _expand(batch.rows, said)
+    elif kind == ATTEMPTED:
+        batch.attempts.append((*said[:7], *said[7]))
+    elif kind == NOTED:
+        batch.notes.append(said)
+    elif kind == ENTERED:
+        batch.entered = said
+    elif kind == ENDED:
+        batch.ended = said
+    else:
+        batch.damaged = said[1]
 
 
 def _expand(rows: dict[tuple[int, int], Row], said: Expanded) -> None:
     node, count, at = said
     known = rows.get((node, -1))
     if known is None:
-        head = node, -1, 1, "Running", None, at, at, None
-        rows[node, -1] = (*head, count, None, None, *NO_VALUE, False)
+        rows[node, -1] = node, -1, 1, "Running", None, at, at, 0, *NO_VALUE, None, count, None, None
     elif not known[FINISHED_COLUMN]:
-        rows[node, -1] = (*known[:CHILD_COUNT], count, *known[CHILD_COUNT + 1 :])
-
-
-def _attempt(said: TaskRunState) -> Row:
-    node, map_index, attempt, state, message, started, at, _, _, value = said
-    return node, map_index, attempt, state, message, started, at, *value
+        rows[node, -1] = *known[:_COUNT], count, *known[_COUNT + 1 :]

@@ -211,6 +211,8 @@ class Recorder:
         # Whether the thread waits to be woken. Read on every entry, so it is a plain attribute.
         self.idle = False
         self._pause = _PAUSE
+        # How many wait until something is in the store.
+        self._waiters = 0
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._progress = threading.Condition()
@@ -247,10 +249,14 @@ class Recorder:
     def wait_for(self, journal: FileJournal) -> None:
         """Wait until the store has all of ``journal``; raise HistoryError if it cannot take it."""
         end = journal.file.end
-        self._hurry.set()
-        self.wake()
         with self._progress:
-            done = self._progress.wait_for(lambda: journal.taken >= end or journal.failure, self._patience)
+            self._waiters += 1
+            self._hurry.set()
+            self.wake()
+            try:
+                done = self._progress.wait_for(lambda: journal.taken >= end or journal.failure, self._patience)
+            finally:
+                self._waiters -= 1
         if journal.failure is not None:
             raise journal.refusal()
         if not done:
@@ -316,7 +322,7 @@ class Recorder:
                 self._wake.wait()
             self.idle = False
             self._wake.clear()
-            if self._give_up_at is None:
+            if self._give_up_at is None and not self._waiters:
                 self._hurry.wait(self._pause)
             self._hurry.clear()
             self._move()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from headrace.engine.worker import Outcome
 from headrace.exceptions import RemoteError, TransferError, describe
 from headrace.locations import Location, located
 from headrace.masking import mask, mask_error
-from headrace.remote.pickles import Pickler, load
+from headrace.remote.pickles import Pickler, is_plain, load
 from headrace.states import Failed, State, Success
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def pack_outcome(work: Work, outcome: Outcome, pickler: Pickler, *, out_of_band:
     state = outcome.state
     if isinstance(state._result, BaseException):
         return _pack_error(outcome, state._result, pickler)
+    if state.location is None and is_plain(state._result) and _is_simple(state):
+        return PackedOutcome(outcome.key, pickle.dumps(_fields(state), pickle.HIGHEST_PROTOCOL), [])
     buffers: list[Any] = []
     location = state.location
     if isinstance(location, Location):
@@ -63,9 +66,13 @@ def pack_outcome(work: Work, outcome: Outcome, pickler: Pickler, *, out_of_band:
     return PackedOutcome(outcome.key, data, buffers, location=(kept, str(location), *location.arguments))
 
 
+def _is_simple(state: State) -> bool:
+    return state.__class__ is Success and state._context is None and not state.attempts
+
+
 def _fields(state: State) -> object:
     """Return what `_state` makes the state of; most are plain successes, which need no class to be named."""
-    if state.__class__ is Success and state._context is None and not state.attempts:
+    if _is_simple(state):
         return state.message, state._result, state.started, state.timestamp, state.location
     return state
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.engine.worker import Work
-from headrace.remote.pickles import Pickler, load
+from headrace.remote.pickles import Pickler, is_plain, load
 from headrace.run_context import RunFrame
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Courier:
 
         Raises `TransferError` naming the argument that cannot be pickled.
         """
+        if work.loop is None and all(map(is_plain, work.arguments.values())):
+            return pickle.dumps(tuple(self.call(work)), pickle.HIGHEST_PROTOCOL)
         what = f"What task {work.name!r} is called with"
         return self._pickler.dump(tuple(self.call(work)), what, buffers, work.arguments)
 

@@ -14,10 +14,19 @@ from headrace.pickling import by_value, has_flow_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Pickler", "load"]
+__all__ = ["Pickler", "is_plain", "load"]
 
 # A buffer that is smaller is copied into the pickle: sending it by itself would cost more.
 _LARGE: Final = 65_536
+
+
+# What pickles the same everywhere, and needs no search for what has to be pickled by value.
+_PLAIN: Final = frozenset({bool, bytes, float, int, str, type(None)})
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether `pickle` alone will do."""
+    return value.__class__ in _PLAIN
 
 
 class Pickler:

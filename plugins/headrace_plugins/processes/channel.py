@@ -198,8 +198,8 @@ def _written(new_file: Callable[[], int], views: Sequence[memoryview]) -> int:
         offset = 0
         for view in views:
             _write_all(file, view.cast("B"), offset)
-            offset = _aligned(offset + view.nbytes)
-        os.truncate(file, max(offset, 1))
+            offset += _aligned(view.nbytes)
+        os.truncate(file, _end([view.nbytes for view in views]))
     except BaseException:
         os.close(file)
         raise
@@ -216,18 +216,18 @@ def _mapped(file: int, lengths: Sequence[int]) -> list[memoryview]:
     """Return views of what `_written` wrote, and close ``file``: the memory is freed with the last view."""
     if file == _LOST:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    try:
-        size = os.fstat(file).st_size
-        memory = mmap.mmap(file, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    finally:
-        os.close(file)
-    whole = memoryview(memory)
+    whole = descriptors.mapped(file, _end(lengths), mmap.MAP_PRIVATE)
     views = []
     offset = 0
     for length in lengths:
         views.append(whole[offset : offset + length])
-        offset = _aligned(offset + length)
+        offset += _aligned(length)
     return views
+
+
+def _end(lengths: Sequence[int]) -> int:
+    """Return how long a file is that holds so much."""
+    return max(1, sum(map(_aligned, lengths)))
 
 
 def _aligned(offset: int) -> int:

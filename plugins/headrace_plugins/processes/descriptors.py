@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import socket
+import weakref
 from array import array
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["nameless_file", "receive", "send"]
+__all__ = ["mapped", "nameless_file", "receive", "send"]
 
 _ROOM: Final = socket.CMSG_SPACE(16 * array("i").itemsize)
 # Programs that a task starts do not get the descriptors that were received.
@@ -25,6 +29,32 @@ def nameless_file() -> int:
 
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+def mapped(file: int, size: int, flags: int) -> memoryview:
+    """Map a file for reading and writing; the mapping ends with the last view of it. Closes ``file``.
+
+    `mmap.mmap` would keep a descriptor open as long as the mapping lasts: a process can have many more values than
+    descriptors. ``flags`` are ``mmap.MAP_SHARED`` or ``mmap.MAP_PRIVATE``.
+    """
+    try:
+        address = _library().mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, file, 0)
+    finally:
+        os.close(file)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    memory = (ctypes.c_char * size).from_address(address)
+    weakref.finalize(memory, _library().munmap, address, size).atexit = False
+    return memoryview(memory).cast("B")
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return library
 
 
 def send(connection: socket.socket, data: Any, files: Sequence[int], flags: int = 0) -> int:

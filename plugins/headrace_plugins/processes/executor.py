@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from headrace.abc import ExecutorContext
     from headrace.engine.worker import Work
+    from headrace.remote import Courier
     from headrace_plugins.processes.pool import Pool
 
 __all__ = ["ProcessesExecutor"]
@@ -59,7 +60,9 @@ class ProcessesExecutor(Executor):
         _check("workers", workers, 1)
         _check("memory_limit", memory_limit, 1)
         _check("max_tasks_per_worker", max_tasks_per_worker, 1)
-        _check("kill_grace", kill_grace, 0)
+        _check("kill_grace", kill_grace, 0, whole=False)
+        for name, amount in (resources or {}).items():
+            _check(f"resources[{name!r}]", amount, 0, whole=False)
         self.workers = workers or _cores()
         self.memory_limit = memory_limit
         self.max_tasks_per_worker = max_tasks_per_worker
@@ -67,6 +70,11 @@ class ProcessesExecutor(Executor):
         self.preload = tuple([preload] if isinstance(preload, str) else preload)
         self.resources = dict(resources or {})
         self._pool: Pool | None = None
+        self._courier: Courier | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        # A flow inside of a task may name the executor that runs the task: there it is one that has not been started.
+        return self.__dict__ | {"_pool": None, "_courier": None}
 
     @property
     def capacity(self) -> int:
@@ -81,6 +89,8 @@ class ProcessesExecutor(Executor):
             raise ExecutorError(
                 "Executor 'processes' needs POSIX, and this is Windows.", hint="Use `threads`, or a cluster."
             )
+        if self._pool is not None:
+            raise ExecutorError("This executor serves another run already.", hint="Make one for each of them.")
         from headrace.remote import Courier, Levels
         from headrace_plugins.processes.pool import Pool
         from headrace_plugins.processes.streams import replaced_streams
@@ -100,14 +110,18 @@ class ProcessesExecutor(Executor):
 
     def _close(self) -> None:
         if self._pool is not None:
-            self._pool.close()
-            self._pool = None
+            try:
+                self._pool.close()
+            finally:
+                self._pool = self._courier = None
 
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
         """Send ``work`` to a worker; raise TransferError naming what cannot be pickled."""
         from headrace_plugins.processes.jobs import Job
 
-        needs = getattr(work.task, "resources", None) or {}
+        assert self._pool is not None
+        assert self._courier is not None
+        needs = work.task.resources or {}
         refusal = self._refusal(work.name, needs)
         if refusal is not None:
             deliver(Outcome(work.key, Failed(describe(refusal), refusal)))
@@ -115,7 +129,6 @@ class ProcessesExecutor(Executor):
         buffers: list[object] = []
         parts = self._courier.parts(work)
         data = self._courier.dump(work, buffers)
-        assert self._pool is not None
         self._pool.submit(Job(work=work, needs=needs, deliver=deliver, parts=parts, data=data, buffers=buffers))
 
     def _refusal(self, task: str, needs: Mapping[str, float]) -> PluginOptionError | None:
@@ -139,9 +152,15 @@ class ProcessesExecutor(Executor):
             self._pool.cancel(force=force)
 
 
-def _check(option: str, value: float | None, least: int) -> None:
-    if value is not None and value < least:
-        raise PluginOptionError(f"Executor 'processes' needs {option} of at least {least}, and got {value}.")
+def _check(option: str, value: float | None, least: int, *, whole: bool = True) -> None:
+    if value is None:
+        return
+    fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not fits or value < least:
+        what = "a whole number" if whole else "a number"
+        raise PluginOptionError(
+            f"Executor 'processes' needs {what} of at least {least} for {option}, and got {value!r}."
+        )
 
 
 def _cores() -> int:

@@ -149,7 +149,7 @@ class WorkerHandle:
         return self.end is not None and self.end.status == -1
 
     def send(self, job: Job, *, is_quick: bool) -> None:
-        """Have it sent a job with the next `flush`; raise OSError if there is no memory for what that is called with."""
+        """Have it sent a job when its channel is flushed; raise OSError if there is no memory for what goes along."""
         self.calls += 1
         self.is_quick = is_quick and (self.is_quick or not self.jobs)
         self.jobs[self.calls] = job

@@ -125,11 +125,7 @@ class Page:
 
     def __init__(self, file: int) -> None:
         """Take over the descriptor ``file``."""
-        try:
-            self._memory = mmap.mmap(file, self._SIZE)
-        finally:
-            os.close(file)
-        self._cells = memoryview(self._memory).cast("Q")
+        self._cells = descriptors.mapped(file, self._SIZE, mmap.MAP_SHARED).cast("Q")
 
     @classmethod
     def create(cls) -> tuple[Page, int]:
@@ -188,4 +184,3 @@ class Page:
     def close(self) -> None:
         """Unmap the memory."""
         self._cells.release()
-        self._memory.close()

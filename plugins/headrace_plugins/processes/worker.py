@@ -38,6 +38,7 @@ __all__ = ["serve"]
 
 def serve(channel: Channel, page: Page, setup: Setup) -> None:
     """Serve the other end of ``channel`` until it is closed."""
+    page.sign()
     _Worker(channel, page, setup).serve()
 
 
@@ -65,7 +66,6 @@ class _Worker:
         with contextlib.suppress(Exception):  # there may be no standard error to write to
             faulthandler.enable()
         self._surroundings = Surroundings()
-        page.sign()
 
     def serve(self) -> None:
         while self._channel.read():

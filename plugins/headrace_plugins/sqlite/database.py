@@ -96,7 +96,8 @@ class Database:
         connection = sqlite3.connect(_uri(path, "rw"), uri=True, isolation_level=None)
         try:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute(f"PRAGMA journal_mode = {choose_mode(self.path, self._places.mode)}")
+            if choose_mode(self.path, self._places.mode) == "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             with self.transaction(connection):
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

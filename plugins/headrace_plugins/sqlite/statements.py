@@ -6,10 +6,13 @@ from typing import Final
 
 __all__: list[str] = []
 
+# As a record has it, to be read, and as a row of a batch has it, to be written.
 _VALUE: Final = "data, location, digest, serializer, type_name, size, is_exception"
+_WRITTEN_VALUE: Final = "data, serializer, type_name, size, is_exception, location, digest"
 _TASK_RUN: Final = (
     "node, map_index, attempt, state, message, started, entered, until, child_count, inputs, details, " + _VALUE
 )
+_WRITTEN: Final = "node, map_index, attempt, state, message, started, entered, finished, " + _WRITTEN_VALUE
 
 
 def _marks(count: int) -> str:
@@ -83,16 +86,26 @@ TASKS: Final = """
 # Task runs
 
 # One that has finished stays as it is.
-WRITE_TASK_RUN: Final = f"""
-    INSERT INTO task_runs (run, {_TASK_RUN}, finished) VALUES ({_marks(20)})
+_OR_UPDATE: Final = """
     ON CONFLICT (run, node, map_index) DO UPDATE SET
         attempt = excluded.attempt, state = excluded.state, message = excluded.message, started = excluded.started,
-        entered = excluded.entered, until = excluded.until,
-        child_count = coalesce(excluded.child_count, child_count), inputs = coalesce(excluded.inputs, inputs),
-        details = excluded.details, data = excluded.data, location = excluded.location, digest = excluded.digest,
+        entered = excluded.entered, finished = excluded.finished, data = excluded.data,
         serializer = excluded.serializer, type_name = excluded.type_name, size = excluded.size,
-        is_exception = excluded.is_exception, finished = excluded.finished
+        is_exception = excluded.is_exception, location = excluded.location, digest = excluded.digest,
+        until = excluded.until, child_count = coalesce(excluded.child_count, child_count),
+        inputs = coalesce(excluded.inputs, inputs), details = excluded.details
     WHERE NOT finished
+"""
+WRITE_TASK_RUN: Final = f"""
+    INSERT INTO task_runs (run, {_WRITTEN}, until, child_count, inputs, details) VALUES ({_marks(20)}) {_OR_UPDATE}
+"""
+# The same for a row in which there is nothing from the location on. Columns that are left out cost nothing; binding
+# NULL costs as much as binding a text.
+WRITE_PLAIN_TASK_RUN: Final = f"""
+    INSERT INTO task_runs (
+        run, node, map_index, attempt, state, message, started, entered, finished, data, serializer, type_name, size,
+        is_exception
+    ) VALUES ({_marks(14)}) {_OR_UPDATE}
 """
 TAKE_OVER: Final = f"INSERT INTO task_runs (run, {_TASK_RUN}, finished, taken_from) VALUES ({_marks(21)})"
 COUNT: Final = """
@@ -119,7 +132,7 @@ def task_runs_page(conditions: list[str], *, data: bool) -> str:
 
 
 INSERT_ATTEMPT: Final = f"""
-    INSERT INTO attempts (run, node, map_index, attempt, state, message, started, ended, {_VALUE})
+    INSERT INTO attempts (run, node, map_index, attempt, state, message, started, ended, {_WRITTEN_VALUE})
     VALUES ({_marks(15)})
 """
 ATTEMPTS: Final = f"""

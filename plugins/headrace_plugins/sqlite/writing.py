@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import HistoryError, RunNotFoundError, RunOwnedError
-from headrace.history.folding import FINISHED_COLUMN, STARTED, STATE
+from headrace.history.folding import FINISHED_COLUMN, RARE, STARTED, STATE
 from headrace_plugins.sqlite import statements
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from headrace.history.records import Cause, Owner, RunRecord, TaskRecord, TaskRunRecord
 
 __all__ = ["crash_run", "end_run", "forget_run", "insert_run", "run_row", "taken_over_row", "task_row", "write_batch"]
+
+_NOTHING_RARE: Final = (None,) * 6
 
 
 # A new run
@@ -63,7 +65,7 @@ def task_row(task: TaskRecord) -> Row:
 def taken_over_row(record: TaskRunRecord, origin: str | None) -> Row:
     """Return a task run that a run has from ``origin`` as a row of its table, without the run."""
     value = record.value or (None,) * 7
-    return (*record[:9], *record[10:12], *value, True, record.taken_from or origin)
+    return (*record[:9], *record[10:12], *value, 1, record.taken_from or origin)
 
 
 def _json(values: Mapping[str, object]) -> str | None:
@@ -131,11 +133,16 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def _write_task_runs(connection: sqlite3.Connection, key: int, rows: Iterable[Row]) -> None:
-    alike: dict[str | None, list[Row]] = defaultdict(list)
+    alike: dict[tuple[str | None, bool], list[Row]] = defaultdict(list)
     for row in rows:
-        alike[row[STATE] if row[FINISHED_COLUMN] else None].append((key, *row))
-    for state, each in alike.items():
-        written = connection.executemany(statements.WRITE_TASK_RUN, each).rowcount
+        state = row[STATE] if row[FINISHED_COLUMN] else None
+        if row[RARE:] == _NOTHING_RARE:
+            alike[state, True].append((key, *row[:RARE]))
+        else:
+            alike[state, False].append((key, *row))
+    for (state, plain), each in alike.items():
+        statement = statements.WRITE_PLAIN_TASK_RUN if plain else statements.WRITE_TASK_RUN
+        written = connection.executemany(statement, each).rowcount
         if state is not None and written:
             connection.execute(statements.COUNT, (key, state, written))
 

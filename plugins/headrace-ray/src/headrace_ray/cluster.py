@@ -17,7 +17,7 @@ from headrace.exceptions import ExecutorError, describe
 from headrace_ray import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import ExitStack
 
 __all__ = ["Connection", "Settings", "connect"]
@@ -67,11 +67,24 @@ class Connection:
 
     def nodes(self) -> list[dict[str, float]]:
         """Return the resources of each node."""
-        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return [node["Resources"] for node in _nodes()]
+
+    def on_each_node(self, function: Callable[..., object], *args: object) -> list[Any]:
+        """Call ``function`` on each node, in a process of its own, and return what to wait for."""
+        call: Any = ray.remote(max_retries=0, num_cpus=0)(function)
+        return [call.options(scheduling_strategy=_only(node)).remote(*args) for node in _nodes()]
 
     def cpus(self) -> int:
         """Return how many CPUs the cluster has."""
         return int(sum(node.get("CPU", 0) for node in self.nodes()))
+
+
+def _nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _only(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
 class _Process:
@@ -255,7 +268,7 @@ class _Anchor(Thread):
 def _check_versions(settings: Settings, versions: Mapping[str, str]) -> None:
     """Compare the workers of each node with this process."""
     deadline = time.monotonic() + max(settings.connect_timeout, _START_SECONDS)
-    for node, ref in list(_asked(settings, versions)):
+    for address, ref in _asked(settings, versions):
         try:
             theirs = ray.get(ref, timeout=max(0.1, deadline - time.monotonic()))
         except ray.exceptions.GetTimeoutError:
@@ -263,15 +276,19 @@ def _check_versions(settings: Settings, versions: Mapping[str, str]) -> None:
             ray.cancel(ref, force=True)
             continue
         except ray.exceptions.RayError as error:
-            raise ExecutorError(f"A worker of {settings.where} on node {node} does not work: {describe(error)}") from error
+            raise ExecutorError(f"Workers of {settings.where} on node {address} cannot start: {describe(error)}") from error
         found = environment.differences(versions, theirs)
         if found:
-            raise environment.mismatch(found, f"{settings.where} on node {node}")
+            raise environment.mismatch(found, f"{settings.where} on node {address}")
 
 
-def _asked(settings: Settings, versions: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    probe: Any = ray.remote(max_retries=1, num_cpus=0)(environment.probe())
-    for node in [node for node in ray.nodes() if node["Alive"]][:_MOST_NODES_ASKED]:
-        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        options = {"scheduling_strategy": here, "runtime_env": settings.runtime_env or {}}
-        yield node["NodeManagerAddress"], probe.options(**options).remote(list(versions))
+def _asked(settings: Settings, versions: Mapping[str, str]) -> list[tuple[str, Any]]:
+    """Ask the workers of each node for their versions."""
+    try:
+        probe: Any = ray.remote(max_retries=1, num_cpus=0, runtime_env=settings.runtime_env)(environment.probe())
+    except ValueError as error:
+        raise ExecutorError(f"The `runtime_env` of executor 'ray' cannot be used: {error}") from error
+    return [
+        (node["NodeManagerAddress"], probe.options(scheduling_strategy=_only(node)).remote(list(versions)))
+        for node in _nodes()[:_MOST_NODES_ASKED]
+    ]

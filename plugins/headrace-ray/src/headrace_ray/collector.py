@@ -37,16 +37,31 @@ _SHARE: Final = 8
 _WHILE: Final = 2.0
 # Seconds between a deadline, at which the worker itself interrupts Python code, and the end of its process.
 _GRACE: Final = 0.5
+# Seconds that it takes to die.
+_DYING: Final = 1.0
 # As many pieces of work are brought by Ray itself, which costs more than looking after many at once, and is faster.
 _FEW: Final = 4
 _STOPPING: Final = 10.0
 
 
 class Collector:
-    """Waits for the work of one run; ``each_round`` is called now and then while work is out and little happens."""
+    """Waits for the work of one run.
 
-    def __init__(self, store: Store, window: Window, mailbox: str, each_round: Callable[[], object]) -> None:
+    ``each_round`` is called now and then while work is out and little happens; ``kill`` is given marks of work, and
+    kills the processes that do it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        window: Window,
+        mailbox: str,
+        *,
+        each_round: Callable[[], object],
+        kill: Callable[[Iterable[str]], object],
+    ) -> None:
         self._store = store
+        self._kill = kill
         self._window = window
         self._mailbox = mailbox
         self._each_round = each_round
@@ -55,6 +70,9 @@ class Collector:
         self._flights: dict[Any, Flight] = {}
         self._new: SimpleQueue[Flight | None] = SimpleQueue()
         self._stopped = False
+        # What was killed, and when it ought to be dead.
+        self._doomed: list[Flight] = []
+        self._doom = 0.0
         self._pause = _SHORT
         # Work with a timeout, by key.
         self._timed: dict[int, Flight] = {}
@@ -85,10 +103,14 @@ class Collector:
 
     def cancel(self, *, force: bool) -> None:
         """Stop everything that is with Ray; what has begun is interrupted, or killed."""
-        for flight in list(self._out.values()):
+        flights = list(self._out.values())
+        for flight in flights:
             flight.cancelled = True
             with suppress(ray.exceptions.RayError):
                 ray.cancel(flight.ref, force=force)
+        if force and flights:
+            self._doomed = flights
+            self._doom = time.monotonic() + _DYING
 
     def stop(self) -> None:
         """Kill what is left, and end."""
@@ -148,6 +170,8 @@ class Collector:
             self._land(self._flights.pop(ref), answer)
         if self._timed:
             self._kill_what_is_late()
+        if self._doomed and time.monotonic() > self._doom:
+            self._kill_what_is_left()
         if not ready:
             self._each_round()
             if self._mail is None and self._oldest_is_slow():
@@ -225,7 +249,10 @@ class Collector:
                 elif kind == BEGUN and content in self._timed:
                     self._timed[content].begin()
                 elif kind == LATE and content[0] in self._timed:
-                    self._timed[content[0]].reply = content[1]
+                    flight = self._timed[content[0]]
+                    flight.reply = content[1]
+                    # It waits for that; what the task has started ends with its process.
+                    ray.cancel(flight.ref, force=True)
         except ray.exceptions.RayError as error:
             self._do_without_mail(error)
 
@@ -235,6 +262,16 @@ class Collector:
             if flight.deadline is not None and now > flight.deadline + _GRACE and not flight.late:
                 flight.late = True
                 ray.cancel(flight.ref, force=True)
+
+    def _kill_what_is_left(self) -> None:
+        """Kill the processes of work that Ray cannot kill.
+
+        Where a task that holds the interpreter was asked to end, Ray's own thread in the worker waits for that, too,
+        and does not hear any more that it is to end the process.
+        """
+        doomed, self._doomed = self._doomed, []
+        if any(flight.work.key in self._out for flight in doomed):
+            self._kill({flight.mark for flight in doomed})
 
 
 def _answers(refs: list[Any]) -> list[bytes | BaseException]:

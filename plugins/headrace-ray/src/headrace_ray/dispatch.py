@@ -44,7 +44,7 @@ class Store:
     def __init__(self, connection: Connection) -> None:
         self.outlives_run = not connection.own
         self.closed = False
-        ours: dict[str, Any] = {"num_cpus": 0, "max_retries": 3, "runtime_env": connection.runtime_env or {}}
+        ours: dict[str, Any] = {"num_cpus": 0, "max_retries": 3, "runtime_env": connection.runtime_env}
         self._cut: Any = ray.remote(**ours)(worker.cut)
         self._read_back: Any = ray.remote(**ours)(worker.read_back)
 
@@ -80,6 +80,7 @@ class Route(NamedTuple):
     function: Any
     head: bytes
     parts: tuple[Any, ...]
+    mark: str
     timed: bool
     cpus: float
 
@@ -120,6 +121,11 @@ class Flight:
         return self._route.timed
 
     @property
+    def mark(self) -> str:
+        """What the title of the process that does this work holds."""
+        return self._route.mark
+
+    @property
     def cpus(self) -> float:
         """How many CPUs the task asks for."""
         return self._route.cpus
@@ -138,6 +144,10 @@ class Flight:
         self.ref, self.result = route.function.remote(route.head + self._call, *route.parts, *self.sent)
 
 
+def _new_mark() -> str:
+    return f"headrace {uuid4().hex[:12]}"
+
+
 class Dispatcher:
     """Sends the work of one run. Used by the driver's thread."""
 
@@ -151,6 +161,7 @@ class Dispatcher:
         self._levels = Levels.current()
         self._function: Any = ray.remote(max_retries=0, num_returns=2)(worker.run)
         self._routes: dict[str, Route] = {}
+        self._mark = _new_mark()
         self._parts: dict[str, tuple[Part, tuple[Any, ...]]] = {}
         # Values by id, held so that the ids stay theirs.
         self._large: dict[int, tuple[object, StoredReference]] = {}
@@ -165,6 +176,11 @@ class Dispatcher:
         call, cargo = self._called(work)
         return Flight(work, deliver, route, call, cargo)
 
+    def begin_anew(self) -> None:
+        """Give what is sent from now on another mark, since what was sent before is killed."""
+        self._mark = _new_mark()
+        self._routes.clear()
+
     # -- the task ------------------------------------------------------------------------------------------------
 
     def _new_route(self, work: Work, run: Part, task: Part) -> Route:
@@ -177,6 +193,7 @@ class Dispatcher:
             self._function.options(**options),
             worker.joined(head),
             run_beside + task_beside,
+            self._mark,
             timed,
             options.get("num_cpus", 1),
         )
@@ -199,7 +216,8 @@ class Dispatcher:
             )
         if self._connection.runtime_env is not None:
             options["runtime_env"] = self._connection.runtime_env
-        return {**options, "name": work.task.name}
+        # Ray shows the name in its reports, and as the title of the process.
+        return {**options, "name": f"{work.task.name} ({self._mark})"}
 
     def _sent_once(self, part: Part, what: str) -> tuple[Part, tuple[Any, ...]]:
         """Return a part as it travels with each call, and what Ray is to bring beside: a large one, put once."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from headrace.abc import Capability, Executor
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, PluginOptionError, TaskDefinitionError, describe
 from headrace.states import Failed
-from headrace_ray import environment
+from headrace_ray import environment, worker
 from headrace_ray.cluster import Connection, Settings, connect
 from headrace_ray.collector import Collector
 from headrace_ray.dispatch import Dispatcher, Store
 from headrace_ray.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import ExitStack
 
     from headrace.abc import ExecutorContext
@@ -101,7 +102,9 @@ class RayExecutor(Executor):
         self._dispatcher = Dispatcher(connection, store, versions)
         self._window = Window(self._asked_window)
         self._window.cpus = connection.cpus()
-        self._collector = Collector(store, self._window, self._dispatcher.mailbox, self._look)
+        self._collector = Collector(
+            store, self._window, self._dispatcher.mailbox, each_round=self._look, kill=partial(_kill, connection)
+        )
         self._looked = time.monotonic()
         self._collector.start()
         stack.callback(self._stop, store)
@@ -133,5 +136,13 @@ class RayExecutor(Executor):
 
     def cancel(self, *, force: bool) -> None:
         """Interrupt what runs, or kill its processes, and take back the rest."""
-        if self._collector is not None:
-            self._collector.cancel(force=force)
+        if self._collector is None or self._dispatcher is None:
+            return
+        if force:
+            self._dispatcher.begin_anew()
+        self._collector.cancel(force=force)
+
+
+def _kill(connection: Connection, marks: Iterable[str]) -> None:
+    for mark in marks:
+        connection.on_each_node(worker.end_processes, mark)

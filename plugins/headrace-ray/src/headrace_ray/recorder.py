@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from headrace.remote import Levels
     from headrace_ray.worker import Head, Reply
 
-__all__ = ["Recorder", "end_process"]
+__all__ = ["Recorder", "wait_for_the_end"]
 
 # Seconds for which a record waits for the outcome.
 _PATIENCE: Final = 1.0
@@ -108,11 +107,13 @@ def _tell_that_it_begins(address: str, key: int) -> None:
         )
 
 
-def end_process(address: str, key: int, reply: Reply) -> None:
-    """End this process, now that its task was interrupted at its deadline, and with it what the task has started."""
+def wait_for_the_end(address: str, key: int, reply: Reply) -> None:
+    """Tell the driver that a task was interrupted at its deadline; it ends this process, and what the task has started.
+
+    Returns if the driver does not, so that the reply goes the usual way.
+    """
     try:
         ray.get(ray.get_actor(address).put.remote(LATE, (key, reply)), timeout=_MAIL_SECONDS)
     except (ValueError, ray.exceptions.RayError):
-        # The reply would be lost, so it goes the usual way.
         return
-    os._exit(1)
+    time.sleep(_MAIL_SECONDS)

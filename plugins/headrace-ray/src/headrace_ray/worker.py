@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
-from contextlib import nullcontext
+import signal
+import subprocess
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,14 +16,14 @@ from headrace.remote.pickles import Pickler, load
 from headrace.states import TimedOut
 from headrace_ray import environment
 from headrace_ray.parcels import Parcel, arriving, pack, size_of, unpack
-from headrace_ray.recorder import Recorder, end_process
+from headrace_ray.recorder import Recorder, wait_for_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from headrace.engine.worker import Outcome, Work
 
-__all__ = ["Head", "Reply", "cut", "joined", "read_back", "run"]
+__all__ = ["Head", "Reply", "cut", "end_processes", "joined", "read_back", "run"]
 
 # A result whose pickle is not larger travels with the outcome.
 MOST_INLINE: Final = 8192
@@ -81,7 +84,7 @@ def run(head_and_call: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]:
     if records or mailed:
         reply = reply._replace(records=records, mailed=mailed)
     if reply.late and head.timed:
-        end_process(head.mailbox, work.key, reply)
+        wait_for_the_end(head.mailbox, work.key, reply)
     return pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result
 
 
@@ -164,6 +167,16 @@ def cut(parcel: Parcel, per_piece: int) -> tuple[Parcel, ...] | Parcel:
     starts = range(0, len(values), per_piece)
     pieces = tuple(pack(pickler, values[start : start + per_piece], what) for start in starts)
     return pieces if len(pieces) > 1 else pieces[0]
+
+
+def end_processes(mark: str) -> None:
+    """Kill the workers on this node that run a task whose Ray name holds ``mark``, which is what their titles show."""
+    listed = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=False)  # noqa: S607
+    for line in listed.stdout.splitlines():
+        pid, _, command = line.strip().partition(" ")
+        if command.startswith("ray::") and mark in command:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def read_back(reload: bytes, name: str) -> Parcel:
