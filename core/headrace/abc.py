@@ -430,6 +430,13 @@ class RunStore(ABC):
         What was there before is kept aside and named. Raises `HistoryError` if a run is alive.
         """
 
+    def facts(self) -> Mapping[str, str]:
+        """Return what somebody who looks for a fault wants to know: where the history is and how it is kept.
+
+        No value holds a password.
+        """
+        return {}
+
     @abstractmethod
     def close(self) -> None:
         """Wait until what journals were told is in the store, and let go of it; do nothing the second time.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.atomic import write_atomically
+from headrace.atomic import publish, write_atomically
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -28,3 +28,16 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None
 def test_the_file_has_the_permissions_asked_for(tmp_path: Path, mode: int | None, expected: int) -> None:
     write_atomically(tmp_path / "a", b"", mode=mode)
     assert (tmp_path / "a").stat().st_mode & 0o777 == expected
+
+
+class TestPublish:
+    def test_a_complete_file_gets_its_name(self, tmp_path: Path) -> None:
+        (tmp_path / "new").write_bytes(b"whole")
+        assert publish(tmp_path / "new", tmp_path / "a")
+        assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"whole")]
+
+    def test_what_has_the_name_keeps_it(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"first")
+        (tmp_path / "new").write_bytes(b"second")
+        assert not publish(tmp_path / "new", tmp_path / "a")
+        assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"first")]

@@ -14,5 +14,7 @@ from tests.faults.experiments.c6 import Misdeeds
 from tests.faults.experiments.c8 import Signals
 from tests.faults.experiments.f1 import Killing
 from tests.faults.experiments.f2 import Poison
+from tests.faults.experiments.f3 import Scheduler
+from tests.faults.experiments.f4 import Difference
 
-EXPERIMENTS: Mapping[str, Experiment] = {each.name: each for each in (Crash(), Memory(), Deadline(), Offspring(), Transfer(), Misdeeds(), Signals(), Killing(), Poison())}
+EXPERIMENTS: Mapping[str, Experiment] = {each.name: each for each in (Crash(), Memory(), Deadline(), Offspring(), Transfer(), Misdeeds(), Signals(), Killing(), Poison(), Scheduler(), Difference())}

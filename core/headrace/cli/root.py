@@ -24,6 +24,9 @@ __all__ = ["headrace"]
 
 _COMMANDS: Final = {
     "run": ("headrace.cli.run:run", "Run a flow."),
+    "resume": ("headrace.cli.resume:resume", "Go on with a run that was recorded."),
+    "runs": ("headrace.cli.runs:runs", "List the runs that were recorded."),
+    "show": ("headrace.cli.runs:show", "Show a run that was recorded, task by task."),
     "visualize": ("headrace.cli.visualization:visualize", "Draw a flow."),
     "cache": ("headrace.cli.cache:cache", "List, explain and remove cached results."),
     "plugins": ("headrace.cli.plugins:plugins", "List, describe and check the installed plugins."),

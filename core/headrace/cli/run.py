@@ -65,6 +65,7 @@ _NO_LEVEL = 100
 @click.option("--no-logs", is_flag=True, help="Show no log lines.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but log lines, unless the run fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end; everything else to stderr.")
+@click.option("--record/--no-record", default=True, help="Record the run in the project's history.", show_default=True)
 @click.option("--no-plugins", is_flag=True, help="Load no plugin that does not come with headrace.")
 @click.option("--traceback", "tracebacks", is_flag=True, help="Show whole tracebacks, of tasks too.")
 @click.pass_context

@@ -7,6 +7,7 @@ import shutil
 import sys
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from headrace import config
@@ -55,6 +56,10 @@ class Request:
     log_level: str | int | None = None
     quiet: bool = False
     as_json: bool = False
+    record: bool = True
+    resume: str | None = None
+    rerun: Sequence[str] = ()
+    accept_changes: bool = False
     no_plugins: bool = False
     tracebacks: bool = False
 
@@ -87,7 +92,7 @@ def perform(request: Request) -> int:
 
 
 def _run(flow: Flow, request: Request, output: TextIO) -> int:
-    parameters = _parameters(flow, request)
+    parameters = {} if request.resume else _parameters(flow, request)
     console = None if request.as_json else _console(output)
     live = console is not None and console.is_terminal
     configure_logging(
@@ -124,7 +129,15 @@ def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engin
         notify=request.notify,
         run_on_schedule=request.schedule,
         on_pause=lambda names: _ask(report, names),
+        record=request.record,
+        origin={"target": request.target, "module": request.module, "folder": str(Path.cwd())},
     )
+    if request.resume is not None:
+        from headrace.engine.resumed_runs import find_run, prepare_resume  # noqa: PLC0415 - most runs begin anew
+
+        store, earlier = find_run(engine, request.resume)
+        resume = prepare_resume(flow, store, earlier, engine, rerun=request.rerun, accept=request.accept_changes)
+        parameters, options = dict(resume.parameters), resume.options(flow, options)
     try:
         with second_interrupt_ends_process(report.interrupted, report.abandon), report:
             state = flow.run(parameters, executor=request.executor, engine=engine, options=options)

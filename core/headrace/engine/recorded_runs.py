@@ -12,9 +12,9 @@ from headrace.abc import RunStore
 from headrace.caching._facts import code_of
 from headrace.engine.recording import Recorder
 from headrace.exceptions import DefinitionTypeError, HistoryError, RunOwnedError, UnhashableArgumentError
-from headrace.hashing import digest
+from headrace.hashing import digest, digest_arguments
 from headrace.history.keeping import RecordingKeeper
-from headrace.history.records import EdgeRecord, RunRecord, TaskRecord
+from headrace.history.records import EdgeRecord, RunRecord, TaskRecord, TaskRunRecord
 from headrace.history.sealing import Sealer, project_key
 from headrace.pickling import dump
 from headrace.project import make_private, project_folder
@@ -22,7 +22,7 @@ from headrace.serializers import PickleSerializer
 from headrace.value_paths import callable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Self
 
     from headrace.abc import RunJournal
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from headrace.states import State
     from headrace.tasks import Task
 
-__all__ = ["Recording", "begin_recording"]
+__all__ = ["Recording", "begin_recording", "open_history", "task_records"]
 
 
 class Recording:
@@ -60,7 +60,12 @@ class Recording:
 
 
 def begin_recording(
-    run: RunRecord, values: Mapping[str, object], plan: Plan, engine: Engine, wanted: bool | str | RunStore
+    run: RunRecord,
+    values: Mapping[str, object],
+    plan: Plan,
+    engine: Engine,
+    wanted: bool | str | RunStore,
+    taken_over: Sequence[TaskRunRecord] = (),
 ) -> Recording | None:
     """Begin to record ``run``, or return None, having warned, if the history cannot be written.
 
@@ -71,8 +76,8 @@ def begin_recording(
     try:
         make_private(folder / "results")
         sealer = Sealer(project_key(folder))
-        store = _store(wanted, engine)
-        journal = store.begin(_with_parameters(run, values, sealer), list(_tasks(plan)))
+        store = open_history(wanted, engine)
+        journal = store.begin(_with_parameters(run, values, sealer), task_records(plan), taken_over=taken_over)
     except RunOwnedError:
         raise
     except (HistoryError, OSError) as error:
@@ -85,7 +90,8 @@ def begin_recording(
     return Recording(store, journal, Recorder(journal, sealer, engine.clock.now), keeper)
 
 
-def _store(wanted: bool | str | RunStore, engine: Engine) -> RunStore:
+def open_history(wanted: bool | str | RunStore, engine: Engine) -> RunStore:
+    """Return the configured history for True, the one at a URL, or ``wanted`` itself."""
     if isinstance(wanted, RunStore):
         return wanted
     if not isinstance(wanted, bool | str):
@@ -111,23 +117,36 @@ def _with_parameters(run: RunRecord, values: Mapping[str, object], sealer: Seale
     return replace(run, parameters=parameters, details=details)
 
 
-def _tasks(plan: Plan) -> Iterator[TaskRecord]:
-    digests: dict[int, str | None] = {}
-    for node in plan.nodes:
-        task = node.task
-        # Copies of a task run the same code.
-        if id(task.run) not in digests:
-            digests[id(task.run)] = source_digest(task)
-        yield TaskRecord(
-            node=node.index,
-            slug=node.slug,
-            name=task.name,
-            mapped=node.mapped,
-            source_digest=digests[id(task.run)],
-            trigger=None if node.default_trigger else callable_name(task.trigger),
-            tags=tuple(sorted(task.tags)),
-            upstream=tuple(_edges(node)),
-        )
+def task_records(plan: Plan) -> list[TaskRecord]:
+    """Return what the history is told of the tasks of a flow."""
+    codes: dict[int, str | None] = {}
+    return [_task_record(node, codes) for node in plan.nodes]
+
+
+def _task_record(node: Node, codes: dict[int, str | None]) -> TaskRecord:
+    task = node.task
+    # Copies of a task run the same code.
+    if id(task.run) not in codes or node.resolve is not None:
+        codes[id(task.run)] = source_digest(task)
+    code = codes[id(task.run)]
+    return TaskRecord(
+        node=node.index,
+        slug=node.slug,
+        name=task.name,
+        mapped=node.mapped,
+        source_digest=_with_constants(code, node.constants) if node.constants else code,
+        trigger=None if node.default_trigger else callable_name(task.trigger),
+        tags=tuple(sorted(task.tags)),
+        upstream=tuple(_edges(node)),
+    )
+
+
+def _with_constants(code: str | None, constants: Mapping[str, object]) -> str | None:
+    """Return a digest of code and of the constants that it is called with."""
+    try:
+        return digest((code, digest_arguments(constants)), "constants")
+    except UnhashableArgumentError:
+        return code
 
 
 def _edges(node: Node) -> Iterator[EdgeRecord]:

@@ -96,9 +96,8 @@ class Recorder:
         if isinstance(value, BaseException):
             return ValueRecord(type_name=type_name(type(value)), is_exception=True)
         # Where a target or a cache has it, its task looks for itself.
-        if location is None or isinstance(location, Location):
-            return None
-        return ValueRecord(location=location, type_name=type_name(type(value)))
+        known = None if isinstance(location, Location) else location
+        return ValueRecord(location=known, type_name=type_name(type(value)))
 
 
 def _name_of(state: State) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headrace.engine.storage import RunStorage
     from headrace.engine.values import KeepResults
     from headrace.flows import Flow
+    from headrace.history.resuming import Resumption
     from headrace.parameters import Parameter
     from headrace.plugins import FlowRunInfo
     from headrace.results import Result
@@ -62,6 +63,8 @@ class RunOptions:
         scheduled_start_time: when this run was meant to begin, as an aware datetime; by default now.
         record: whether to record the run in the history: True for the configured one, its URL, or a `RunStore`; by
             default as configured, ``history.record``.
+        origin: where the flow came from, for whoever resumes a recorded run: what `headrace run` was given.
+        resumption: what a run that is resumed takes over from the one before.
     """
 
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +78,8 @@ class RunOptions:
     scheduled_start_time: datetime | None = None
     on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal
     record: bool | str | RunStore | None = None
+    origin: Mapping[str, object] = field(default_factory=dict)
+    resumption: Resumption | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("context", self.context), ("task_states", self.task_states)):
@@ -305,14 +310,18 @@ class _Run:
         from headrace.engine.recorded_runs import begin_recording  # noqa: PLC0415 - most runs are not recorded
         from headrace.history.records import RunRecord  # noqa: PLC0415 - as above
 
+        resumption = self._options.resumption
         record = RunRecord(
             id=self._id,
             name=self._name,
             flow_name=self._flow.name,
             created=self._began,
+            resumed_from=None if resumption is None else resumption.run.id,
             task_count=len(self._plan.nodes),
+            details={"origin": dict(self._options.origin)},
         )
-        return begin_recording(record, self._values, self._plan, self._engine, wanted)
+        taken_over = () if resumption is None else resumption.taken_over
+        return begin_recording(record, self._values, self._plan, self._engine, wanted, taken_over)
 
     def _watchers(self, stack: ExitStack) -> Iterator[Watcher]:
         yield self._engine.observers

@@ -10,7 +10,8 @@ For example::
 
 A retry delay of an hour, or a task that takes one, costs no time.
 
-For authors of plugins there are `ExecutorConformance` and `SerializerConformance`, tests to inherit.
+For authors of plugins there are `ExecutorConformance`, `RunStoreConformance` and `SerializerConformance`, tests to
+inherit.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from headrace.testing.runs import FlowRunRecord, Takes, run, takes
 
 if TYPE_CHECKING:
     from headrace.testing.executors import ExecutorConformance
+    from headrace.testing.history import RunStoreConformance
     from headrace.testing.serializers import SerializerConformance
 
 __all__ = [
     "ExecutorConformance",
     "FlowRunRecord",
     "RecordingObserver",
+    "RunStoreConformance",
     "SerializerConformance",
     "Takes",
     "VirtualClock",
@@ -36,7 +39,11 @@ __all__ = [
     "takes",
 ]
 
-_KITS: Final = {"ExecutorConformance": "executors", "SerializerConformance": "serializers"}
+_KITS: Final = {
+    "ExecutorConformance": "executors",
+    "RunStoreConformance": "history",
+    "SerializerConformance": "serializers",
+}
 
 
 def __getattr__(name: str) -> object:

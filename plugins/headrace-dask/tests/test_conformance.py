@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from distributed import LocalCluster
 from headrace.testing.executors import ExecutorConformance
 
 from headrace_dask import DaskExecutor
@@ -16,8 +15,8 @@ class TestOnACluster(ExecutorConformance):
     big_value_bytes = 100_000_000
 
     @pytest.fixture(autouse=True)
-    def _own_cluster(self, cluster: LocalCluster) -> None:
-        self.cluster = cluster
+    def _own_cluster(self, address: str) -> None:
+        self.address = address
 
     def make_executor(self) -> DaskExecutor:
-        return DaskExecutor(address=self.cluster.scheduler_address)
+        return DaskExecutor(address=self.address)

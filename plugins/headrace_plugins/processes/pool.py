@@ -42,8 +42,6 @@ __all__ = ["Pool"]
 _NOTICE: Final = 0.05
 # Seconds between the end of a worker and that of its connection: something it has started may hold that too.
 _LAST_WORDS: Final = 1.0
-# Seconds between the end of a connection and that of the worker: a task may have closed what is not its own.
-_TIME_TO_END: Final = 5.0
 # Seconds after which a job that others wait behind is not quick any more.
 _QUEUE_TIME: Final = 0.01
 # Seconds for a worker to notice that jobs are wanted back: many times what a write takes to reach another core.
@@ -410,7 +408,7 @@ class Pool:
         if not worker.closed:
             self._crew.listen_no_more(worker)
             # What has closed its end, and does not end itself, can do no more work.
-            self._set_alarm(_TIME_TO_END, worker, Alarm.LAST_WORDS)
+            self._set_alarm(max(self._kill_grace, _LAST_WORDS), worker, Alarm.LAST_WORDS)
             self._bury(worker)
 
     def _bury(self, worker: WorkerHandle) -> None:

@@ -17,7 +17,7 @@ from headrace.exceptions import (
     HistoryError,
     HistoryVersionError,
 )
-from headrace_plugins.sqlite.modes import choose_mode, has_wal_reset_bug
+from headrace_plugins.sqlite.modes import choose_mode, has_wal_reset_bug, reason
 from headrace_plugins.sqlite.schema import APPLICATION_ID, FORMS, apply_forms
 
 if TYPE_CHECKING:
@@ -38,13 +38,19 @@ _OLDEST: Final = (3, 24, 0)
 class Database:
     """The file of a history.
 
-    ``forms`` are the schema. A connection is for one thread at a time. Everything raises HistoryError, which names the
-    file, in place of what SQLite raises.
+    ``forms`` are the schema, and ``version`` is that of SQLite. A connection is for one thread at a time. Everything
+    raises HistoryError, which names the file, in place of what SQLite raises.
     """
 
-    def __init__(self, places: Places, forms: Mapping[int, Sequence[str]] = FORMS) -> None:
+    def __init__(
+        self,
+        places: Places,
+        forms: Mapping[int, Sequence[str]] = FORMS,
+        version: tuple[int, int, int] = sqlite3.sqlite_version_info,
+    ) -> None:
         self.path = places.database
         self._places = places
+        self._sqlite_version = version
         self._forms = forms
         self._version = max(forms)
 
@@ -74,7 +80,7 @@ class Database:
         """Make the file unless there is one. Others see it when it is complete, or not at all."""
         if self.exists():
             return
-        if sqlite3.sqlite_version_info < _OLDEST:
+        if self._sqlite_version < _OLDEST:
             raise HistoryError(
                 f"SQLite {sqlite3.sqlite_version} is too old for a history; 3.24 is the first that will do."
             )
@@ -96,7 +102,7 @@ class Database:
         connection = sqlite3.connect(_uri(path, "rw"), uri=True, isolation_level=None)
         try:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            if choose_mode(self.path, self._places.mode) == "wal":
+            if choose_mode(self.path, self._places.mode, self._sqlite_version) == "wal":
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             with self.transaction(connection):
@@ -156,6 +162,18 @@ class Database:
                 connection.close()
         return connection if readable else None
 
+    def mode(self) -> str:
+        """Return how the file is written, or would be if it were made now, and why."""
+        against = reason(self.path, self._sqlite_version)
+        if not self.exists():
+            chosen = choose_mode(self.path, self._places.mode, self._sqlite_version)
+        else:
+            with self.reader() as connection:
+                (chosen,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if chosen == "wal":
+            return "write-ahead log"
+        return "rollback journal" if against is None else f"rollback journal: {against}"
+
     # -- what is in it -------------------------------------------------------------------------------------------
 
     def _form(self, connection: sqlite3.Connection) -> int:
@@ -203,7 +221,7 @@ class Database:
     def _leave_wal(self, connection: sqlite3.Connection) -> None:
         """Give up the write-ahead log that another SQLite began, if it is not safe with this one."""
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal" or not has_wal_reset_bug(sqlite3.sqlite_version_info):
+        if mode != "wal" or not has_wal_reset_bug(self._sqlite_version):
             if mode != "wal":
                 connection.execute("PRAGMA journal_mode = TRUNCATE")
             return

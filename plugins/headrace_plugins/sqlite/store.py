@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from headrace.abc import RunStore
 from headrace.exceptions import HistoryError, RunNotFoundError, RunOwnedError
+from headrace.file_systems import file_system
 from headrace.history.journal_files import SUFFIX, JournalFile, claim, journal_paths, make_journal
 from headrace.history.owners import looks_alive, this_process
 from headrace.history.recording import Recorder
@@ -18,8 +20,7 @@ from headrace_plugins.sqlite.database import Database
 from headrace_plugins.sqlite.places import places_of
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from headrace.abc import RunJournal
     from headrace.history.folding import Batch, Row
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         TaskRecord,
         TaskRunRecord,
     )
+    from headrace_plugins.sqlite.places import Places
 
 __all__ = ["SQLiteRunStore"]
 
@@ -50,9 +52,12 @@ class SQLiteRunStore(RunStore):
 
     def __init__(self, url: str = "sqlite:") -> None:
         self._places = places_of(url)
-        self._database = Database(self._places)
+        self._database = self._make_database(self._places)
         # By process: one that is forked from this one must not use the connection that it finds here.
         self._writers: dict[int, _Writer] = {}
+
+    def _make_database(self, places: Places) -> Database:
+        return Database(places)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._places.database)!r})"
@@ -218,6 +223,14 @@ class SQLiteRunStore(RunStore):
 
     def check(self) -> Sequence[Finding]:
         return mending.check(self._database, self._places.live)
+
+    def facts(self) -> Mapping[str, str]:
+        return {
+            "file": str(self._places.database),
+            "SQLite": sqlite3.sqlite_version,
+            "journal mode": self._database.mode(),
+            "file system": file_system(self._places.database.parent) or "unknown",
+        }
 
     def repair(self) -> Sequence[Finding]:
         self._close_writer()

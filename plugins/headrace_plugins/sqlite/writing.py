@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import HistoryError, RunNotFoundError, RunOwnedError
+from headrace.history.encoding import as_text
 from headrace.history.folding import FINISHED_COLUMN, RARE, STARTED, STATE
 from headrace_plugins.sqlite import statements
 
@@ -30,8 +31,8 @@ def run_row(run: RunRecord, owner: Owner, position: int) -> Row:
     """Return a run as a row of its table."""
     return (
         run.id,
-        run.name,
-        run.flow_name,
+        as_text(run.name),
+        as_text(run.flow_name),
         run.created,
         run.parameters,
         run.parent,
@@ -50,8 +51,8 @@ def task_row(task: TaskRecord) -> Row:
     """Return a task as a row of its table, without the run."""
     return (
         task.node,
-        task.slug,
-        task.name,
+        as_text(task.slug),
+        as_text(task.name),
         task.mapped,
         task.source_digest,
         task.trigger,

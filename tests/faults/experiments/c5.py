@@ -156,6 +156,7 @@ def other(number: int) -> int:
 
 class Transfer(Experiment):
     name = "C5"
+    executors = ("processes", "dask", "ray")
     # Touching so much memory for the first time may be slow on a virtual machine.
     seconds = 300.0
     title = "an argument, result or exception cannot be pickled, in 23 ways, or raises when it is touched, or has 2 GB"

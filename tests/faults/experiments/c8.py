@@ -114,7 +114,7 @@ _WAYS = ("script", "headrace run")
 class Signals(Experiment):
     name = "C8"
     title = "Ctrl-C once and twice, SIGTERM, SIGHUP, SIGKILL, SIGSTOP to the process that drives a run"
-    executors = ("processes", "threads", "dask")
+    executors = ("processes", "threads", "dask", "ray")
     settle = 3.0
 
     def inside(self, trial: Trial) -> None:

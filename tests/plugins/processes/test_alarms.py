@@ -99,4 +99,4 @@ def test_alarms_do_what_a_dictionary_of_moments_would_do(steps):
             expected = {alarm for alarm, moment in moments.items() if moment <= now}
             moments = {alarm: moment for alarm, moment in moments.items() if alarm not in expected}
             assert sorted(all_due(alarms, now), key=str) == sorted(expected, key=str)
-        assert not moments or alarms.next is not None and alarms.next <= min(moments.values())
+        assert not moments or (alarms.next is not None and alarms.next <= min(moments.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import gc
 import os
@@ -41,7 +42,7 @@ def memory_files() -> int:
     opened = 0
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            opened += "headrace" in os.readlink(entry)
+            opened += "headrace" in str(entry.readlink())
         except FileNotFoundError:  # the folder itself, which was open
             continue
     return opened + Path("/proc/self/maps").read_text().count("memfd:headrace")
@@ -93,7 +94,7 @@ def test_buffers_that_were_received_can_be_written_to_without_anybody_noticing(c
     worker.send(1, b"", b"", [pickle.PickleBuffer(original)])
     (view,) = receive(driver).buffers
     view[:5] = b"bbbbb"
-    assert (bytes(view[:6]), original[:6]) == (b"bbbbba", b"aaaaaa")
+    assert (bytes(view[:6]), bytes(original[:6])) == (b"bbbbba", b"aaaaaa")
 
 
 def test_buffers_are_aligned(channels):
@@ -101,14 +102,21 @@ def test_buffers_are_aligned(channels):
     driver, worker = channels
     worker.send(1, b"", b"", [pickle.PickleBuffer(b"x" * size) for size in (3, 5, 70_000)])
     found = receive(driver).buffers
-    whole = found[0].obj
-    offsets = [whole.find(bytes(view)) for view in (found[0],)]
-    assert offsets == [0]
     assert [len(view) for view in found] == [3, 5, 70_000]
-    import ctypes  # noqa: PLC0415
-
     addresses = [ctypes.addressof(ctypes.c_char.from_buffer(view)) for view in found]
     assert [address % 64 for address in addresses] == [0, 0, 0]
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="looks for memory files, which are Linux's")
+def test_what_is_mapped_needs_no_descriptor(channels):
+    """A process can hold many more values than it can have descriptors."""
+    driver, worker = channels
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    messages = []
+    for _ in range(20):
+        worker.send(1, b"", b"x" * 40_000)
+        messages.append(receive(driver))
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="looks for memory files, which are Linux's")
@@ -178,7 +186,7 @@ def test_an_end_that_must_not_wait_does_not(channels):
         driver.send(1, b"%d" % number, b"x" * 30_000)
         driver.flush()
     assert driver.has_unsent
-    heads = []
+    heads: list[bytes] = []
     while len(heads) < 100:
         heads.append(receive(worker).head)
         driver.flush()

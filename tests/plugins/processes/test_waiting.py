@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.remote import Part
+from headrace_plugins.processes.jobs import Job
 from headrace_plugins.processes.waiting import Waiting
 
 
@@ -101,9 +103,6 @@ def test_clearing_returns_all_that_has_not_begun(new_job):
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=30), st.randoms(use_true_random=False))
 def test_everything_begins_some_time_and_never_more_at_once_than_there_is(needs, random):
-    from headrace.remote import Part  # noqa: PLC0415
-    from headrace_plugins.processes.jobs import Job  # noqa: PLC0415
-
     waiting, amounts = Waiting({"a": 3, "b": 2}), {"a": 3, "b": 2}
     jobs = [
         Job(work=None, needs={"a": a, "b": b}, deliver=print, parts=(Part("", b""),) * 2, data=b"", buffers=[])  # type: ignore[arg-type]

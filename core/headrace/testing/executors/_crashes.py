@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -32,7 +33,8 @@ def _kill() -> None:
 
 def _fault() -> None:
     # A handler of Python's own would only print, as of faulthandler.
-    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGSEGV)
     time.sleep(5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -77,7 +78,8 @@ class Child:
     def __init__(
         self, store: type[RunStore], url: str, action: str, options: dict[str, object], seconds: float
     ) -> None:
-        request = {"module": store.__module__, "name": store.__qualname__, "url": url, "path": sys.path, **options}
+        where = {"module": store.__module__, "file": inspect.getfile(store), "name": store.__qualname__}
+        request = {**where, "url": url, "path": sys.path, **options}
         code = "import json, sys; r = json.loads(sys.argv[2]); sys.path[:] = r.pop('path');"
         code += "from headrace.testing.history._child import main; main(sys.argv[1], **r)"
         self._seconds = seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import time
@@ -14,18 +15,31 @@ from headrace.history import UNMAPPED, RunRecord, TaskRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from headrace.abc import RunJournal, RunStore
 
 __all__ = ["main"]
 
 
-def main(action: str, module: str, name: str, url: str, **options: Any) -> None:
-    """Do ``action`` with the store that a class makes of a URL."""
-    found: Any = importlib.import_module(module)
+def main(action: str, module: str, file: str, name: str, url: str, **options: Any) -> None:
+    """Do ``action`` with the store that a class makes of a URL; the class may be in a test module."""
+    found: Any = _imported(module, file)
     for part in name.split("."):
         found = getattr(found, part)
     _ACTIONS[action](found(url), **options)
+
+
+def _imported(module: str, file: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        spec = importlib.util.spec_from_file_location(module, file)
+        if spec is None or spec.loader is None:
+            raise
+        loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+        return loaded
 
 
 def _say(text: object) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict, deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dask.task_spec import Task
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol.pickle import dumps
 from distributed.protocol.serialize import Serialized, deserialize
 
-from headrace_dask.journal import begun_by
+from headrace_dask.journal import Last, last_of
 from headrace_dask.messages import ERRED, GONE, JOINED, LOST, RESTARTED, RUNS, STUCK
 from headrace_dask.names import data_name, plugin_name
 from headrace_dask.nannies import kill_worker
@@ -19,7 +20,6 @@ from headrace_dask.site import close_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-    from collections.abc import Set as AbstractSet
 
     from distributed.scheduler import Scheduler, WorkerState
 
@@ -27,6 +27,7 @@ __all__ = ["RunGuard", "finish", "kill", "withdraw"]
 
 # How long a nanny may take to answer, in seconds.
 _PATIENCE: Final = 10.0
+_LATELY: Final = 1000
 _NOT_SENT: Final = frozenset({"released", "waiting", "queued", "no-worker"})
 
 
@@ -46,6 +47,8 @@ class RunGuard(SchedulerPlugin):
         self._client = client
         self._owner = owner
         self._nannies: dict[str, str | None] = {}
+        # What each worker has done lately: its last word on that may be lost with it.
+        self._done: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=_LATELY))
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, scheduler: Scheduler) -> None:
@@ -63,14 +66,16 @@ class RunGuard(SchedulerPlugin):
         """Keep finished work from being computed again; tell what becomes of work that is not finished."""
         if not self._is_work(key):
             if start == "memory" and self._is_data(key) and _is_lost(self._scheduler.tasks[key]):
-                self._tell(LOST, key, True)
+                self._tell(LOST, key)
             return
         task = self._scheduler.tasks[key]
         if finish == "memory":
             task.run_spec = None
+            self._done[about.get("worker", "")].append(key[1])
         elif start == "memory":
+            # A worker says that it does not have it any more.
             if _is_lost(task):
-                self._tell(LOST, key[1], True)
+                self._tell(LOST, key[1])
         elif finish == "erred":
             self._tell_of_error(key, task, about.get("worker"))
         elif finish == "no-worker":
@@ -82,6 +87,9 @@ class RunGuard(SchedulerPlugin):
         """Take note that a worker is gone, before Dask gives its work to others."""
         if topic == "all" and isinstance(msg, dict) and msg.get("action") == "remove-worker":
             self._worker_is_gone(msg["worker"], msg["processing-tasks"])
+            for key in (*msg["lost-computed-tasks"], *msg["lost-scattered-tasks"]):
+                if self._is_work(key) or self._is_data(key):
+                    self._tell(LOST, key if isinstance(key, str) else key[1])
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Clean up after a process that drove a run and is gone."""
@@ -115,17 +123,18 @@ class RunGuard(SchedulerPlugin):
         for key in mine:
             task = self._scheduler.tasks.get(key)
             if task is not None:
-                task.run_spec = Task(key, _refuse)
+                # So Dask forgets it, instead of giving it to another worker.
+                task.has_lost_dependencies = True
             # If it was done in the last moment, and said so, its result is not there any more.
-            self._tell(LOST, key[1], False)
-        self._start(self._inquire(worker, [key[1] for key in mine]))
+            self._tell(LOST, key[1])
+        self._start(self._inquire(worker, [*self._done.pop(worker, ()), *(key[1] for key in mine)]))
 
     async def _inquire(self, worker: str, tickets: list[int]) -> None:
         nanny = self._nannies.pop(worker, None)
-        begun: AbstractSet[int] | None = None
+        last: Last | None = None
         if nanny is not None and tickets:
-            begun = await self._ask_nanny(nanny, begun_by, address=worker, token=self._token)
-        self._tell(GONE, worker, tickets, begun if begun is None else [*begun])
+            last = await self._ask_nanny(nanny, last_of, address=worker, token=self._token, tickets=tickets)
+        self._tell(GONE, worker, tickets, last)
 
     async def _ask_nanny(self, nanny: str, function: Callable[..., Any], **about: Any) -> Any:
         """Return what ``function`` returns in a nanny, or None if that cannot be had."""
@@ -189,10 +198,6 @@ class RunGuard(SchedulerPlugin):
 def _is_lost(task: Any) -> bool:
     """Tell whether a value that was there is wanted and cannot be computed."""
     return bool(task.who_wants) and not task.run_spec
-
-
-def _refuse() -> None:
-    raise RuntimeError("this work was lost with its worker; headrace decides whether it runs again")
 
 
 def _guard(scheduler: Any, token: str) -> RunGuard | None:

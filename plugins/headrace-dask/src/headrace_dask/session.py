@@ -14,7 +14,7 @@ from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, TransferError, WorkerCrashedError, describe
 from headrace.locations import Location
 from headrace.log import get_logger
-from headrace.remote import PackedOutcome, replay, unpack_outcome
+from headrace.remote import replay, unpack_outcome
 from headrace.remote.pickles import Pickler
 from headrace.states import Cancelled, Failed
 
@@ -22,7 +22,7 @@ from headrace_dask import messages
 from headrace_dask.packing import Packer
 from headrace_dask.provision import Provision
 from headrace_dask.references import Again, DaskReference, Kept, SmallResult
-from headrace_dask.site import Found, run_call, stored
+from headrace_dask.site import run_call, stored
 from headrace_dask.submissions import Submission, resources_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from distributed import Client
     from headrace.engine.worker import Work
     from headrace.states import State
+
+    from headrace_dask.journal import Last
+    from headrace_dask.site import Found
 
 __all__ = ["Session"]
 
@@ -41,6 +44,7 @@ _GATHER: Final = 0.02
 _MANY: Final = 200
 # Seconds after which what is done is let go although nothing is sent.
 _LATER: Final = 0.1
+_NOBODY: Final = -1
 _UNFIT: Final = ("UnfitWorkerError", "ModuleNotFoundError", "ImportError")
 
 
@@ -185,16 +189,17 @@ class Session:
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for what is lost by it
                 self.break_off(f"a message {word!r} could not be handled: {describe(error)}", error)
 
-    def _outcome(self, ticket: int, packed: bytes, found: Sequence[Any] | None) -> None:
+    def _outcome(self, message: bytes) -> int:
+        ticket, packed, found = pickle.loads(message)
         submission = self._pending.pop(ticket, None)
         if submission is None:
-            return
-        work = submission.work
-        outcome = unpack_outcome(work, PackedOutcome(*pickle.loads(packed)))
-        outcome.key = work.key
+            return _NOBODY
+        outcome = unpack_outcome(submission.work, packed)
+        outcome.key = submission.work.key
         if found is not None:
-            outcome.state._result = self._reference(submission, outcome.state, Found(*found))
+            outcome.state._result = self._reference(submission, outcome.state, found)
         self._deliver(submission, outcome)
+        return submission.ticket
 
     def _reference(self, submission: Submission, state: State, found: Found) -> DaskReference | SmallResult:
         label = f"the result of task {submission.work.name!r}"
@@ -221,17 +226,21 @@ class Session:
 
     # -- what goes wrong -----------------------------------------------------------------------------------------
 
-    def _gone(self, worker: str, tickets: Iterable[int], begun: Iterable[int] | None) -> None:
-        """Take note that a worker is gone: what had begun there has crashed, the rest goes elsewhere."""
+    def _gone(self, worker: str, tickets: Iterable[int], last: Last | None) -> None:
+        """Take note that a worker is gone: what it was running has crashed, and what it had not begun goes elsewhere."""
         self.workers.discard(worker)
         self._unfit.pop(worker, None)
-        known = None if begun is None else set(begun)
+        begun, done = last or ((), ())
+        for message in done:
+            # A result that stayed there is gone all the same.
+            self._lost(self._outcome(message))
+        begun = set(begun)
         for ticket in tickets:
             submission = self._pending.pop(ticket, None)
             if submission is None:
                 continue
-            if known is None or ticket in known:
-                self._crashed(submission, worker, certain=known is not None)
+            if last is None or ticket in begun:
+                self._crashed(submission, worker, certain=last is not None)
             else:
                 self._again(submission)
 
@@ -242,7 +251,7 @@ class Session:
             return
         self._deaths[submission.suspect] += 1
         text = "while it ran" if certain else "and nobody can tell whether it had begun"
-        error = WorkerCrashedError(f"Worker {worker or '(unknown)'} was lost with task {work.name!r}, {text}.")
+        error = WorkerCrashedError(f"Worker {worker} was lost with task {work.name!r}, {text}.")
         self._deliver(submission, work.failed(error))
 
     def _again(self, submission: Submission) -> None:
@@ -274,17 +283,9 @@ class Session:
             get_logger("dask").warning("Worker %s takes no part in the run: %s", worker, text)
         return not self.workers <= self._unfit.keys()
 
-    def _lost(self, what: int | str, finished: bool) -> None:
+    def _lost(self, what: int | str) -> None:
         """Take note that a value is gone, and see to it that what waits for it does not wait for ever."""
-        if isinstance(what, str):
-            kept = self._provision.data.get(what)
-        elif what in self._pending:
-            # It was done, and its worker died before it could say what came of it.
-            if finished:
-                self._crashed(self._pending.pop(what), "", certain=True)
-            return
-        else:
-            kept = self._results.get(what)
+        kept = self._results.get(what) if isinstance(what, int) else self._provision.data.get(what)
         if kept is None:
             return
         kept.lost = "the worker that had it is gone"

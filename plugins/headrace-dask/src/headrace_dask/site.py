@@ -11,7 +11,7 @@ from distributed import get_worker
 from headrace.engine.values import approximate_size
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, TransferError, describe
-from headrace.remote import Call, Part, Workshop, pack_outcome
+from headrace.remote import Call, PackedOutcome, Part, Workshop, pack_outcome
 from headrace.remote.pickles import Pickler, load
 from headrace.run_context import RunFrame, run_around
 from headrace.states import Failed
@@ -127,10 +127,12 @@ class Site:
         try:
             work = self._work(part, call)
         except TransferError as error:
-            message, value = self._report(None, Outcome(0, Failed(describe(error), error)))
+            packed, found, value = self._report(None, Outcome(0, Failed(describe(error), error)))
         else:
-            message, value = self._report(work, self._outcome(ticket, work))
-        self._outbox.put(OUTCOME, ticket, *message, urgent=hurry)
+            packed, found, value = self._report(work, self._outcome(ticket, work))
+        message = pickle.dumps((ticket, packed, found))
+        self._journal.end(ticket, message)
+        self._outbox.put(OUTCOME, message, urgent=hurry)
         return value
 
     def _outcome(self, ticket: int, work: Work) -> Outcome:
@@ -154,8 +156,8 @@ class Site:
                 self._workshop.discard(part.id)
         return work
 
-    def _report(self, work: Work | None, outcome: Outcome) -> tuple[tuple[bytes, Found | None], Any]:
-        """Return what to tell of an outcome, and what is to stay on the cluster."""
+    def _report(self, work: Work | None, outcome: Outcome) -> tuple[PackedOutcome, Found | None, Any]:
+        """Return an outcome without its result, what to tell of the result, and what is to stay on the cluster."""
         value, found = None, None
         state = outcome.state
         if work is not None and state._successful and not isinstance(state._result, BaseException):
@@ -168,7 +170,7 @@ class Site:
                 outcome.state.started = started
         packed = pack_outcome(work, outcome, self._pickler)  # type: ignore[arg-type]
         stays = found is not None and found.data is None
-        return (pickle.dumps(tuple(packed)), found), value if stays else None
+        return packed, found, value if stays else None
 
     def _found(self, name: str, value: Any) -> Found:
         """Say what is known of a result; raise TransferError if no other process can have it."""

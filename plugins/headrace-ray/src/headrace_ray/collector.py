@@ -201,13 +201,13 @@ class Collector:
             self._deliver(flight, reply)
 
     def _land(self, flight: Flight, answer: bytes | BaseException) -> None:
+        if isinstance(answer, BaseException):
+            # Ray complains about errors that nobody looks at, and this is one twice.
+            _answer(flight.result)
         if mended(flight, answer):
             flight.leave()
             self._new.put(flight)
             return
-        if isinstance(answer, BaseException):
-            # Ray complains about errors that nobody looks at, and this is one twice.
-            _answer(flight.result)
         reply: Reply | BaseException
         reply = pickle.loads(answer) if isinstance(answer, bytes) else answer  # noqa: S301 - of a worker of this run
         if self._mail is not None and (flight.timed if isinstance(reply, BaseException) else reply.mailed):

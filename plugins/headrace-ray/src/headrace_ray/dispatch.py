@@ -10,7 +10,7 @@ from uuid import uuid4
 import ray
 
 from headrace.engine.values import approximate_size
-from headrace.exceptions import ExecutorError, ResultError
+from headrace.exceptions import ExecutorError, ResultError, describe
 from headrace.log import get_logger
 from headrace.pickling import dump
 from headrace.references import ResultReference
@@ -18,7 +18,7 @@ from headrace.remote import Courier, Levels, Part
 from headrace.remote.pickles import Pickler
 from headrace_ray import faults, worker
 from headrace_ray.parcels import pack, size_of
-from headrace_ray.references import Cargo, StoredReference, loading
+from headrace_ray.references import Cargo, LostObjectError, StoredReference, loading
 from headrace_ray.resources import demands, lacking
 from headrace_ray.worker import Head
 
@@ -54,7 +54,7 @@ class Store:
         try:
             data, *buffers = ray.get(ref)
         except ray.exceptions.RayError as error:
-            raise lost(name, error) from error
+            raise _unfetched(name, error) from error
         # What the values are made of must not be memory that is Ray's.
         return [data, *map(bytearray, buffers)]
 
@@ -66,12 +66,11 @@ class Store:
         return self._read_back.options(name=f"read {name} back").remote(dump(reload), name)
 
 
-def lost(name: str, error: BaseException) -> ResultError:
-    """Return the error that says whose result is gone."""
-    return ResultError(
-        f"The result of task {name!r} is lost, as when the node dies that has it: {type(faults.inner(error)).__name__}.",
-        hint='Keep results in a store, from which they are read back: `results="file:..."`.',
-    )
+def _unfetched(name: str, error: Exception) -> ResultError:
+    lost = faults.lost_object(error)
+    if lost is None:
+        return ResultError(f"The result of task {name!r} could not be fetched: {describe(error)}")
+    return LostObjectError(name, lost, type(faults.inner(error)).__name__)
 
 
 class Route(NamedTuple):

@@ -11,8 +11,7 @@ from headrace.locations import Location
 from headrace.remote import replay, unpack_outcome
 from headrace.states import Cancelled, Failed, TimedOut
 from headrace_ray import faults
-from headrace_ray.dispatch import lost
-from headrace_ray.references import InlineReference, RayReference, StoredReference
+from headrace_ray.references import InlineReference, LostObjectError, RayReference, StoredReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +67,10 @@ def _failed(flight: Flight, error: BaseException) -> Outcome:
         return Outcome(work.key, Failed(describe(own), own))
     if flight.cancelled or faults.is_cancellation(error):
         return Outcome(work.key, _stopped())
-    if faults.lost_object(error) is not None:
-        gone = lost(_lost_name(flight, error), error)
+    lost = faults.lost_object(error)
+    if lost is not None:
+        names = [source.name for source in flight.cargo.sources if source.hangs_on(lost)]
+        gone = LostObjectError(names[0] if names else work.name, lost, type(faults.inner(error)).__name__)
         return Outcome(work.key, Failed(describe(gone), gone))
     return work.failed(faults.translated(error, work.name))
 
@@ -90,17 +91,13 @@ def _timed_out(flight: Flight) -> Outcome:
 
 def mended(flight: Flight, answer: object) -> bool:
     """If the work lacked a result that is lost, have that made again, if possible; tell whether it may leave anew."""
-    lost_id = faults.lost_object(answer) if isinstance(answer, BaseException) else None
-    if lost_id is None or flight.cancelled or flight.departures > len(flight.sent) + 1:
+    lost = faults.lost_object(answer) if isinstance(answer, BaseException) else None
+    if lost is None or flight.cancelled or flight.departures > 2 * len(flight.sent) + 2:
         return False
     for source, ref in zip(flight.cargo.sources, flight.sent, strict=True):
-        if ref.hex() == lost_id:
-            # What another piece of work has mended already is another object by now.
-            return source.ref != ref or source.replace()
+        if source.ref != ref:
+            # Other work lacked it, too, and has had it made again.
+            return True
+        if source.hangs_on(lost):
+            return source.replace(lost)
     return False
-
-
-def _lost_name(flight: Flight, error: BaseException) -> str:
-    lost_id = faults.lost_object(error)
-    names = [source.name for source, ref in zip(flight.cargo.sources, flight.sent, strict=True) if ref.hex() == lost_id]
-    return names[0] if names else flight.work.name

@@ -21,11 +21,31 @@ if TYPE_CHECKING:
 
     from headrace_ray.parcels import Parcel
 
-__all__ = ["Cargo", "InlineReference", "ObjectStore", "Piece", "RayReference", "StoredReference", "loading"]
+__all__ = [
+    "Cargo",
+    "InlineReference",
+    "LostObjectError",
+    "ObjectStore",
+    "Piece",
+    "RayReference",
+    "StoredReference",
+    "loading",
+]
 
 # About how many bytes of a list one of its pieces takes, and how many pieces it is cut into at most.
 _PIECE: Final = 4096
 _MOST_PIECES: Final = 1000
+
+
+class LostObjectError(ResultError):
+    """The object that holds a result is gone; ``lost`` is its id."""
+
+    def __init__(self, name: str, lost: str, reason: str) -> None:
+        self.lost = lost
+        super().__init__(
+            f"The result of task {name!r} is lost, as when the node dies that has it: {reason}.",
+            hint='Keep results in a store, from which they are read back: `results="file:..."`.',
+        )
 
 
 class ObjectStore(Protocol):
@@ -34,7 +54,7 @@ class ObjectStore(Protocol):
     outlives_run: bool
 
     def fetch(self, ref: Any, name: str) -> Parcel:
-        """Return an object, as memory of this process; raise `ResultError` if it cannot be had."""
+        """Return an object, as memory of this process; raise `ResultError`, of a lost one `LostObjectError`."""
 
     def cut(self, ref: Any, pieces: int, length: int, name: str) -> list[Any]:
         """Return references to pieces of ``length`` elements each of a list, which stays where it is."""
@@ -157,8 +177,14 @@ class StoredReference(RayReference):
     def load(self) -> object:
         return unpack(_fetched(self, self._store), f"What task {self.name!r} returned")
 
-    def replace(self) -> bool:
-        """Have the object made again, now that it is lost; return False if there is nothing to make it from."""
+    def hangs_on(self, lost: str) -> bool:
+        """Tell whether this is the object of that id."""
+        return bool(self.ref.hex() == lost)
+
+    def replace(self, lost: str) -> bool:
+        """Have the object made again, if it is the one that is lost; return False if there is nothing to make it from."""
+        if not self.hangs_on(lost):
+            return True
         if self._reload is None:
             return False
         self.ref = self._store.read_back(self._reload, self.name)
@@ -182,27 +208,25 @@ class StoredReference(RayReference):
         refs = self._store.cut(self.ref, count, per_piece, self.name)
         self._pieces = [Piece(self, number, ref, per_piece) for number, ref in enumerate(refs)]
 
-    def cut_again(self) -> bool:
-        """Have the pieces made again, from an object that may have to be made again itself."""
-        if not self.replace():
-            return False
+    def cut_again(self) -> None:
+        """Have the pieces made again."""
         pieces = self._pieces
         refs = self._store.cut(self.ref, len(pieces), pieces[0].length, self.name)
         for piece, ref in zip(pieces, refs, strict=True):
             piece.ref = ref
-        return True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return arrived, (_cargo.get().position(self),)
 
 
 def _fetched(source: StoredReference | Piece, store: ObjectStore) -> Parcel:
-    try:
-        return store.fetch(source.ref, source.name)
-    except ResultError:
-        if not source.replace():
-            raise
-    return store.fetch(source.ref, source.name)
+    while True:
+        try:
+            return store.fetch(source.ref, source.name)
+        except LostObjectError as error:
+            # If what it is made from is lost as well, the next error says so.
+            if not (source.hangs_on(error.lost) and source.replace(error.lost)):
+                raise
 
 
 class Piece:
@@ -221,9 +245,16 @@ class Piece:
         """What messages call it."""
         return self.whole.name
 
-    def replace(self) -> bool:
-        """Have the object made again, now that it is lost; return False if there is nothing to make it from."""
-        return self.whole.cut_again()
+    def hangs_on(self, lost: str) -> bool:
+        """Tell whether this is the object of that id, or was to be made from it."""
+        return self.ref.hex() == lost or self.whole.hangs_on(lost)
+
+    def replace(self, lost: str) -> bool:
+        """Have the pieces made again, and the whole first if that is lost; return False if that cannot be done."""
+        if not self.whole.replace(lost):
+            return False
+        self.whole.cut_again()
+        return True
 
 
 class _StoredElement(RayReference):
