@@ -38,7 +38,7 @@ _QUESTIONS: Final = {
 _SIBLINGS: Final = 19
 _CRASHES: Final = 100
 _PATIENCE: Final = 20.0
-_MARK: Final = "HEADRACE_BENCHMARK"
+MARK: Final = "HEADRACE_BENCHMARK"
 
 
 def measure_crashes(bench: Bench) -> Iterator[Row]:
@@ -180,7 +180,7 @@ def look_at(subject: Subject) -> dict[str, int]:
 def _processes() -> set[int]:
     """Return the processes that this one has started and that run, whoever their parent is."""
     found = set()
-    mark = f"{_MARK}={os.getpid()}".encode()
+    mark = f"{MARK}={os.getpid()}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             # The name before may hold blanks and brackets.
@@ -196,7 +196,7 @@ def _processes() -> set[int]:
 def main(arguments: Sequence[str]) -> None:
     contender = make_contender(arguments[0])
     # Inherited by all that is started from here on.
-    os.environ[_MARK] = str(os.getpid())
+    os.environ[MARK] = str(os.getpid())
     print(
         "\n" + json.dumps(look_at(PoolSubject(contender) if isinstance(contender, ProcessPool) else HeadraceSubject()))
     )

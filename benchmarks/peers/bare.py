@@ -46,7 +46,7 @@ class BareClient(Contender):
     def run(self, built: Graph) -> Sequence[Any]:
         client = self._client
         if built.children:
-            (items,) = self.gather(client, [self.submit(client, built.items, [])])
+            (items,) = self.gather(client, [self.submit(client, _items, [built.children])])
             children = self.map(client, built.advance, items)
             return self.gather(client, [self.submit(client, gather, [children])])
         last_reader = {source: reader for reader, sources in enumerate(built.upstreams) for source in sources}
@@ -119,6 +119,10 @@ class BareRay(BareClient):
         if function not in self._functions:
             self._functions[function] = client.remote(function)
         return self._functions[function]
+
+
+def _items(count: int) -> list[int]:
+    return list(range(count))
 
 
 def _gather_all(*values: int) -> int:

@@ -12,15 +12,36 @@ QUICK = [peer for peer in PEERS if peer.distribution not in {None, "prefect"}]
 
 
 def results(contender: Contender, graph: Graph) -> list[object]:
-    built = contender.build(graph)
-    contender.plan(built)
-    return list(contender.values(built, contender.run(built)))
+    try:
+        built = contender.build(graph)
+        contender.plan(built)
+        return list(contender.values(built, contender.run(built)))
+    finally:
+        contender.close()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ["floor", "headrace", "headrace-threads", "futures"])
+@pytest.mark.parametrize(
+    "name", ["floor", "headrace", "headrace-threads", "headrace-processes", "futures", "process-pool"]
+)
 def test_a_contender_gives_the_right_results(name: str, shape: str) -> None:
     graph = make_graph(shape, 20)
+    assert graph.check(results(make_contender(name), graph))
+
+
+@pytest.mark.parametrize("shape", ["arrays", "burns"])
+@pytest.mark.parametrize("name", ["headrace-processes", "process-pool"])
+def test_what_is_done_on_processes_gives_the_right_results(name: str, shape: str) -> None:
+    pytest.importorskip("numpy")
+    graph = make_graph(shape, 5)
+    assert graph.check(results(make_contender(name), graph))
+
+
+@pytest.mark.parametrize("name", ["headrace-dask", "headrace-ray"])
+@pytest.mark.filterwarnings("default")
+def test_headrace_on_a_cluster_gives_the_right_results(name: str) -> None:
+    pytest.importorskip(name.replace("-", "_"))
+    graph = make_graph("map", 20)
     assert graph.check(results(make_contender(name), graph))
 
 

@@ -72,7 +72,7 @@ def test_what_ends_in_time_has_its_result_its_error_and_its_signals(executor):
 @executors
 def test_what_cannot_be_pickled_may_come_and_go(executor):
     with Flow("f") as flow:
-        lock = task(lambda: threading.Lock(), name="lock")()  # noqa: PLW0108 - it has no signature
+        lock = task(lambda: threading.Lock(), name="lock")()
         last = task(lambda lock: lock, name="last", timeout=5)(lock)
     state = flow.run(executor=executor).result[last]
     assert type(state) is Success

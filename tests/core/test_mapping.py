@@ -216,7 +216,7 @@ class TestBody:
         ]
 
     def test_the_result_can_be_reduced_and_mapped_again(self):
-        total = task(lambda xs: sum(xs))  # noqa: PLW0108 - sum takes its argument by position only
+        total = task(lambda xs: sum(xs))
         assert results(lambda: total(inc.map(apply_map(twice, [1, 2])))) == 9
 
 

@@ -50,7 +50,8 @@ FEATURES = {
     "options of flows": set(signature(Flow).parameters),
     "methods of flows": methods(Flow) - {"plan"},
     "methods of tasks": methods(Task),
-    "what a run is told": {field.name for field in fields(RunOptions)},
+    # The last two are for whoever resumes runs, such as `headrace resume`.
+    "what a run is told": {field.name for field in fields(RunOptions)} - {"origin", "resumption"},
     "signals": set(signals.__all__) - {"Signal", "signal_from_state"},
     "triggers": set(triggers.__all__) - {"Trigger"},
     "states": {name for name in methods(states.State) if name.startswith("is_")},

@@ -12,20 +12,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from tests.faults import platforms
-from tests.faults.campaign import Tally, run_trials
+from tests.faults.campaign import run_trials
 from tests.faults.catalogue import EXPERIMENTS
 from tests.faults.experiment import Experiment
 from tests.faults.table import as_json, table
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    experiments = [EXPERIMENTS[name] for name in options.experiments or EXPERIMENTS]
+def main(arguments: Sequence[str] | None = None, known: Mapping[str, Experiment] = EXPERIMENTS) -> int:
+    options = _parser(known).parse_args(arguments)
+    experiments = [known[name] for name in options.experiments or known]
     machine = describe_machine([])
     tallies = []
     for experiment, executor in _pairs(experiments, options.executor):
@@ -49,33 +49,34 @@ def _pairs(experiments: Sequence[Experiment], executor: str | None) -> Iterator[
             if name in experiment.executors:
                 yield experiment, name
             else:
-                print(f"{experiment.name} is not for {name}, but for {', '.join(experiment.executors)}.", file=sys.stderr)
+                print(
+                    f"{experiment.name} is not for {name}, but for {', '.join(experiment.executors)}.", file=sys.stderr
+                )
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    known = "\n".join(f"  {each.name}  {each.title} ({', '.join(each.executors)})" for each in EXPERIMENTS.values())
+def _parser(known: Mapping[str, Experiment]) -> argparse.ArgumentParser:
+    def experiment(name: str) -> str:
+        if name.upper() not in known:
+            raise argparse.ArgumentTypeError(f"there is no experiment {name!r}; there are {', '.join(known)}")
+        return name.upper()
+
+    titles = "\n".join(f"  {each.name}  {each.title} ({', '.join(each.executors)})" for each in known.values())
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults",
         description="Do to runs what must not harm them, and count what that does.",
-        epilog=f"experiments (by default all), and the executors they are for:\n{known}",
+        epilog=f"experiments (by default all), and the executors they are for:\n{titles}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", type=_experiment)
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", type=experiment)
     parser.add_argument("--executor", choices=platforms.NAMES, help="only on this one (default: all it is for)")
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first trial (default 1)")
     parser.add_argument("--count", type=int, default=20, help="how many trials of each experiment (default 20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
     return parser
-
-
-def _experiment(name: str) -> str:
-    if name.upper() not in EXPERIMENTS:
-        raise argparse.ArgumentTypeError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
-    return name.upper()
 
 
 if __name__ == "__main__":

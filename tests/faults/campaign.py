@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -22,6 +22,8 @@ from tests.faults.trial import FINDINGS
 
 _ROOT = Path(__file__).parents[2]
 _LINES = 12
+_SETTLE = 0.5
+_SECONDS_TO_SAY_WHERE = 5.0
 LEFT = "left processes"
 HANGS = "hangs"
 
@@ -37,9 +39,7 @@ class Tally:
     findings: Findings = field(default_factory=Findings)
 
 
-def run_trials(
-    experiment: Experiment, executor: str, *, seed: int, count: int, say: Callable[[str], None]
-) -> Tally:
+def run_trials(experiment: Experiment, executor: str, *, seed: int, count: int, say: Callable[[str], None]) -> Tally:
     """Run ``count`` trials with the seeds from ``seed`` on; say what broke in each, and how to see it again."""
     tally = Tally(experiment=experiment.name, executor=executor)
     for each in range(seed, seed + count):
@@ -72,7 +72,8 @@ def run_trial(experiment: Experiment, executor: str, seed: int) -> tuple[Trial, 
 def _process(experiment: Experiment, trial: Trial, output: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Start the process of a trial; in the end, kill it and all that it has started."""
     mark = uuid4().hex
-    command = ["-m", "tests.faults.trial", experiment.name, trial.executor, str(trial.seed), str(trial.folder)]
+    place = f"{type(experiment).__module__}:{type(experiment).__qualname__}"
+    command = ["-m", "tests.faults.trial", place, trial.executor, str(trial.seed), str(trial.folder)]
     paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     with output.open("wb") as stream:
         process = subprocess.Popen(
@@ -99,12 +100,15 @@ def _watch(experiment: Experiment, trial: Trial, process: subprocess.Popen[bytes
         experiment.outside(trial, process)
     except subprocess.TimeoutExpired:
         trial.findings.none_of(HANGS, [f"not over after {experiment.seconds:g} s"])
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_TO_SAY_WHERE)
+        process.kill()
         process.wait()
 
 
 def _look_for_processes(experiment: Experiment, trial: Trial, mark: str) -> None:
     began = time.monotonic()
-    left = leftovers.left(mark, experiment.settle)
+    left = leftovers.left(mark, experiment.settle.get(trial.executor, _SETTLE))
     trial.findings.none_of(LEFT, map(leftovers.shown, left))
     trial.findings.time("all gone after", time.monotonic() - began)

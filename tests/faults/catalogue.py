@@ -17,4 +17,19 @@ from tests.faults.experiments.f2 import Poison
 from tests.faults.experiments.f3 import Scheduler
 from tests.faults.experiments.f4 import Difference
 
-EXPERIMENTS: Mapping[str, Experiment] = {each.name: each for each in (Crash(), Memory(), Deadline(), Offspring(), Transfer(), Misdeeds(), Signals(), Killing(), Poison(), Scheduler(), Difference())}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    each.name: each
+    for each in (
+        Crash(),
+        Memory(),
+        Deadline(),
+        Offspring(),
+        Transfer(),
+        Misdeeds(),
+        Signals(),
+        Killing(),
+        Poison(),
+        Scheduler(),
+        Difference(),
+    )
+}

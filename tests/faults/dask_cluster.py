@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -46,16 +47,12 @@ class Cluster:
         """Return where the scheduler listens."""
         return str(json.loads(self._file.read_text(encoding="utf-8"))["address"])
 
-    def add_workers(
-        self, count: int, *options: str, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def add_workers(self, count: int, *options: str, environment: Mapping[str, str] | None = None) -> None:
         """Start workers of one thread each, and return once they have come to the scheduler."""
-        from distributed import Client
-
         local = ["--nworkers", str(count), "--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder)]
         self._run("worker", [*local, *options], environment)
         self._workers += count
-        with Client(self.address, set_as_default=False) as client:
+        with import_module("distributed").Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(self._workers, timeout=_PATIENCE)
 
     def _run(
@@ -68,6 +65,4 @@ class Cluster:
 
 def make_executor(cluster: Cluster, **options: Any) -> Any:
     """Return headrace's executor for a cluster that is there already."""
-    from headrace_dask import DaskExecutor
-
-    return DaskExecutor(address=cluster.address, **options)
+    return import_module("headrace_dask").DaskExecutor(address=cluster.address, **options)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
-from headrace import Engine, Flow
-from headrace.abc import Executor
-from headrace.states import State
 from tests.faults.findings import Findings
 from tests.faults.platforms import make_executor
 from tests.faults.sidelog import SideLog
+
+from headrace import Engine, Flow
+from headrace.abc import Executor
+from headrace.states import State
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,14 +68,15 @@ class Experiment(ABC):
         title: what is done.
         executors: those it makes sense for, the first of them unless another is asked for.
         seconds: after how long a trial counts as hanging.
-        settle: how long processes of a trial may take to be gone after the process that drove the run has ended.
+        settle: how long processes of a trial may take to be gone after the process that drove the run has ended, in
+            seconds, by executor.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     executors: ClassVar[Sequence[str]] = ("processes",)
     seconds: ClassVar[float] = 60.0
-    settle: ClassVar[float] = 0.5
+    settle: ClassVar[Mapping[str, float]] = {}
 
     @abstractmethod
     def inside(self, trial: Trial) -> None:

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from headrace.abc import Executor
 
-_MODULES = {"dask": "headrace_dask", "ray": "headrace_ray"}
-NAMES = ("processes", "threads", *_MODULES)
+_FACTORIES = {
+    "processes": "headrace_plugins.processes.executor:ProcessesExecutor",
+    "threads": "headrace_plugins.threads:ThreadsExecutor",
+    "dask": "headrace_dask.executor:DaskExecutor",
+    "ray": "headrace_ray.executor:RayExecutor",
+}
+NAMES = tuple(_FACTORIES)
 
 
 def missing(name: str) -> str | None:
     """Return why an executor cannot be had here, or None."""
-    module = _MODULES.get(name)
-    if module is None or find_spec(module) is not None:
-        return None
-    return f"{module.replace('_', '-')} is not installed"
+    package = _FACTORIES[name].partition(".")[0]
+    return None if find_spec(package) else f"{package.replace('_', '-')} is not installed"
 
 
-def make_executor(name: str, workers: int, **options: Any) -> Executor:
-    """Return a new executor with so many workers, each of which runs one task at a time."""
-    if name == "threads":
-        from headrace_plugins.threads import ThreadsExecutor
-
-        return ThreadsExecutor(workers=workers)
-    if name == "processes":
-        from headrace_plugins.processes.executor import ProcessesExecutor
-
-        return ProcessesExecutor(workers=workers, **options)
+def options(name: str, workers: int) -> dict[str, Any]:
+    """Return what to make an executor with so that it has so many workers, each of which runs one task at a time."""
     if name == "dask":
-        from headrace_dask import DaskExecutor
+        return {"cluster_kwargs": {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}}
+    return {"num_cpus" if name == "ray" else "workers": workers}
 
-        cluster = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-        return DaskExecutor(cluster_kwargs=cluster, **options)
-    if name == "ray":
-        from headrace_ray import RayExecutor
 
-        return RayExecutor(init_kwargs={"num_cpus": workers, "include_dashboard": False}, **options)
-    raise ValueError(f"There is no executor {name!r}; there are {', '.join(NAMES)}.")
+def make_executor(name: str, workers: int, **others: Any) -> Executor:
+    """Return a new executor."""
+    module, _, attribute = _FACTORIES[name].partition(":")
+    found: Executor = getattr(import_module(module), attribute)(**options(name, workers), **others)
+    return found

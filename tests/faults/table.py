@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from tests.faults.campaign import HANGS, LEFT, Tally
@@ -16,7 +15,9 @@ def table(tallies: Sequence[Tally]) -> str:
     head = ("experiment", "executor", "trials", "failed", *_OWN_COLUMNS, "counted", "worst")
     rows = [head, *map(_row, tallies)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
 
@@ -31,4 +32,9 @@ def _row(tally: Tally) -> tuple[str, ...]:
 
 def as_json(machine: Mapping[str, str], tallies: Sequence[Tally]) -> dict[str, Any]:
     """Return the same as plain data."""
-    return {"machine": dict(machine), "experiments": [asdict(tally) for tally in tallies]}
+    return {"machine": dict(machine), "experiments": [_plain(tally) for tally in tallies]}
+
+
+def _plain(tally: Tally) -> dict[str, Any]:
+    numbers = {"trials": tally.trials, "failed": tally.failed}
+    return {"experiment": tally.experiment, "executor": tally.executor, **numbers, **tally.findings.to_json()}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
-
 from tests.faults import platforms
 from tests.faults.campaign import run_trials
 from tests.faults.catalogue import EXPERIMENTS

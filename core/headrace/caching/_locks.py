@@ -8,6 +8,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from headrace.exceptions import ResultError
+from headrace.file_locks import try_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,8 @@ class KeyLock:
                     f"The lock {self._path} of the cache cannot be made: {error.strerror or error}.",
                     hint="Check the free space and the permissions of the folder.",
                 ) from error
-            if not _lock(file):
+            # Where files cannot be locked, a result may be computed more than once.
+            if try_lock(file.fileno()) is False:
                 file.close()
                 return False
             if self._is_ours(file):
@@ -65,25 +67,3 @@ class KeyLock:
         if sys.platform == "win32":
             with contextlib.suppress(OSError):
                 self._path.unlink()
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: IO[bytes]) -> bool:
-        try:
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _lock(file: IO[bytes]) -> bool:
-        # Not lockf: its locks belong to the process, so that they keep no thread out.
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

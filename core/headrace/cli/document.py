@@ -85,6 +85,8 @@ def _task(task: TaskProgress) -> dict[str, Any]:
         "started": _moment(task.started),
         "duration": None if seconds is None else round(seconds, 6),
     }
+    if task.taken_over:
+        found["taken_over"] = True
     if task.total is not None:
         counts: Counter[str] = Counter()
         for cls, number in task.children.items():

@@ -27,7 +27,7 @@ from headrace.states import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from headrace.flows import Flow
     from headrace.plugins import FlowRunInfo, TaskRunInfo
@@ -56,6 +56,7 @@ class TaskProgress:
         "slug",
         "started",
         "state",
+        "taken_over",
         "total",
     )
 
@@ -66,6 +67,7 @@ class TaskProgress:
         self.hidden = task.auto_generated or isinstance(task, Parameter)
         self.max_retries = task.max_retries
         self.state: State = _PENDING
+        self.taken_over = False
         self.attempt = 1
         self.started: float | None = None
         self.ended: float | None = None
@@ -115,9 +117,19 @@ class TaskProgress:
         self.ended = new.timestamp if new.is_finished() and not new.is_looped() else None
         if new.is_mapped():
             # Children that were given up before they began had no event of their own.
-            states: Iterable[State | None] = new.map_states  # type: ignore[attr-defined]
-            self.children = defaultdict(int, Counter(type(state) for state in states if state is not None))
-            self.total = sum(self.children.values())
+            self._count_children(new)
+
+    def take_over(self, state: State) -> None:
+        """Take note that an earlier run left the task in ``state``, which it stays in."""
+        self.state = state
+        self.taken_over = True
+        if state.is_mapped():
+            self._count_children(state)
+
+    def _count_children(self, mapped: State) -> None:
+        states: Iterable[State | None] = mapped.map_states  # type: ignore[attr-defined]
+        self.children = defaultdict(int, Counter(type(state) for state in states if state is not None))
+        self.total = sum(self.children.values())
 
 
 _PENDING: Final = Pending()
@@ -165,6 +177,18 @@ class Progress:
             self._begun += 1
         near = islice(visible, self._begun, self._begun + _LOOKAHEAD)
         return islice((task for task in near if task.state is _PENDING), limit)
+
+    def take_over(self, states: Mapping[str, State]) -> None:
+        """Count the tasks, by slug, that an earlier run has finished: nothing is heard of them in this one."""
+        for slug, state in states.items():
+            children: Iterable[State] = getattr(state, "map_states", ())
+            if not state.is_finished() or not all(child.is_finished() for child in children):
+                continue
+            task = self.tasks[slug]
+            task.take_over(state)
+            if not task.hidden:
+                self.tally[Pending] -= 1
+                self.tally[task.kind] += 1
 
     @property
     def ended(self) -> float | None:

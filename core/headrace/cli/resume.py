@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headrace.history.records import RunRecord
-    from headrace.history.resuming import Resumption
+    from headrace.history.resuming import Decision
 
 __all__ = ["resume"]
 
@@ -61,7 +61,8 @@ def resume(ctx: click.Context, /, run: str, dry_run: bool, **others: Any) -> Non
 
 def _origin(run: RunRecord) -> tuple[str, bool]:
     """Return the file or module that the flow of ``run`` came from; raise HistoryError if that is not known."""
-    from headrace.exceptions import HistoryError  # noqa: PLC0415 - only where something is wrong
+    from headrace.exceptions import HistoryError  # noqa: PLC0415 - as above
+    from headrace.flow_files import split_target  # noqa: PLC0415
 
     origin = run.details.get("origin")
     if not isinstance(origin, dict) or not origin.get("target"):
@@ -69,24 +70,35 @@ def _origin(run: RunRecord) -> tuple[str, bool]:
             f"Run {run.name!r} was not started by `headrace run`, so its flow cannot be found.",
             hint="Run the flow by its file: `headrace run FILE`.",
         )
-    target, module = str(origin["target"]), bool(origin.get("module"))
+    target = str(origin["target"])
+    if origin.get("module"):
+        return target, True
     # An absolute path stays what it is.
-    return (target if module else str(Path(str(origin.get("folder") or "")) / target)), module
+    target = str(Path(str(origin.get("folder") or "")) / target)
+    file = split_target(target)[0]
+    if not Path(file).exists():
+        raise HistoryError(
+            f"The flow of run {run.name!r} came from {file}, and there is no such file any more.",
+            hint="Put it back, or run the flow anew: `headrace run FILE`.",
+        )
+    return target, False
 
 
 def _show(store: Any, run: RunRecord, target: str, module: bool, rerun: Sequence[str], engine: Any) -> None:
     from headrace.engine.resumed_runs import prepare_resume  # noqa: PLC0415 - only where it is asked for
     from headrace.flow_files import find_flow  # noqa: PLC0415
+    from headrace.parameters import Parameter  # noqa: PLC0415
 
     flow = find_flow(target, module=module)
-    prepared = prepare_resume(flow, store, run, engine, rerun=rerun, accept=True)
-    print_resumption(prepared.resumption)
+    resumption = prepare_resume(flow, store, run, engine, rerun=rerun, accept=True).resumption
+    # What people did not write as a task has its value without running.
+    hidden = {slug for task, slug in flow.slugs.items() if task.auto_generated or isinstance(task, Parameter)}
+    _print_decisions([each for each in resumption.decisions if each.slug not in hidden])
 
 
-def print_resumption(resumption: Resumption) -> None:
-    """Print, a line for each task, what is taken over and what runs."""
+def _print_decisions(decisions: Sequence[Decision]) -> None:
     rows = [("TASK", "TAKEN OVER", "RUNS")]
-    for each in resumption.decisions:
+    for each in decisions:
         known = "?" if each.known is None else str(each.known)
         rows.append((each.slug, f"{each.reused} of {known}", each.why or "-"))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]

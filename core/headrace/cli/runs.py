@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from headrace.cli.failures import traceback_option
 from headrace.cli.looks import duration, look_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from headrace.abc import RunStore
     from headrace.history.records import RunRecord, TaskRecord, TaskRunRecord
@@ -24,26 +25,48 @@ __all__ = ["runs", "show"]
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def _states(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> frozenset[str]:
+    """Return the names of states; they may be typed as they are listed, such as `timed out`."""
+    known = {name.lower(): name for name in states.__all__}
+    words = [(look_of(getattr(states, name)).word, name) for name in states.__all__]
+    found: set[str] = set()
+    for value in values:
+        named = {known[value.lower()]} if value.lower() in known else {name for word, name in words if word == value}
+        if not named:
+            from headrace.exceptions import nearest  # noqa: PLC0415 - only for a mistake
+
+            raise click.BadParameter(f"There is no state {value!r}. {nearest(value, known.values())}", ctx, param)
+        found |= named
+    return frozenset(found)
+
+
 @click.command(short_help="List the runs that were recorded.")
 @click.option("--flow", "flow_name", metavar="NAME", help="Only runs of this flow.")
-@click.option("--state", "wanted", multiple=True, metavar="STATE", help="Only runs in this state, such as Failed.")
+@click.option(
+    "--state",
+    "wanted",
+    multiple=True,
+    metavar="STATE",
+    callback=_states,
+    help="Only runs in this state, such as Failed.",
+)
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
 @_json_option
 @traceback_option
-def runs(flow_name: str | None, wanted: Sequence[str], limit: int, as_json: bool) -> None:
+def runs(flow_name: str | None, wanted: frozenset[str], limit: int, as_json: bool) -> None:
     """List the runs that were recorded in this project, the last one first.
 
     A run whose process has died is recorded as Crashed by this command, if no other has done so.
     """
     from headrace.history.records import RunQuery  # noqa: PLC0415 - `headrace --help` needs no history
 
-    query = RunQuery(flow_name=flow_name, states=frozenset(wanted) or None, limit=limit)
+    query = RunQuery(flow_name=flow_name, states=wanted or None, limit=limit)
     with _history() as store:
         found = list(store.runs(query))
     if as_json:
         click.echo(json.dumps([_document(run) for run in found], indent=2))
     elif not found:
-        click.echo("No run was recorded here.", err=True)
+        click.echo("No such run was recorded here." if flow_name or wanted else "No run was recorded here.", err=True)
     else:
         _print_rows(["RUN", "FLOW", "STATE", "TASKS", "STARTED", "TOOK"], [_row(run) for run in found])
 
@@ -122,8 +145,18 @@ def _task_row(task: TaskRecord, records: Sequence[TaskRunRecord]) -> list[str]:
         return [task.slug, "not begun", "", "", ""]
     if task.mapped and whole.child_count is not None:
         done = sum(getattr(states, each.state, states.State)._successful for each in children)  # noqa: SLF001 - a class's
-        return [task.slug, _look(whole.state), _took(whole), "", f"{done} of {whole.child_count} succeeded"]
+        word = _look(_worst(children) if whole.state == "Mapped" else whole.state)
+        return [task.slug, word, _took(whole), "", f"{done} of {whole.child_count} succeeded"]
     return [task.slug, *_cells(whole)]
+
+
+def _worst(children: Sequence[TaskRunRecord]) -> str:
+    """Return the state that says how a mapped task ended, whose own state only says that all children have."""
+    found = {each.state for each in children}
+    for kind in (states.Failed, states.Cancelled):
+        if any(issubclass(getattr(states, name), kind) for name in found):
+            return kind.__name__
+    return "Skipped" if found == {"Skipped"} else "Success"
 
 
 def _child_row(task: TaskRecord, record: TaskRunRecord) -> list[str]:
@@ -172,10 +205,11 @@ def _document(run: RunRecord) -> dict[str, Any]:
     return fields
 
 
-def _history() -> RunStore:
+@contextmanager
+def _history() -> Iterator[RunStore]:
     from headrace.engine import Engine  # noqa: PLC0415 - `headrace --help` needs no engine
     from headrace.engine.recorded_runs import open_history  # noqa: PLC0415
 
-    store = open_history(True, Engine())
-    store.sweep()
-    return store
+    with Engine() as engine, open_history(True, engine) as store:
+        store.sweep()
+        yield store

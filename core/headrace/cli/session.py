@@ -138,6 +138,7 @@ def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engin
         store, earlier = find_run(engine, request.resume)
         resume = prepare_resume(flow, store, earlier, engine, rerun=request.rerun, accept=request.accept_changes)
         parameters, options = dict(resume.parameters), resume.options(flow, options)
+        report.progress.take_over(resume.resumption.states)
     try:
         with second_interrupt_ends_process(report.interrupted, report.abandon), report:
             state = flow.run(parameters, executor=request.executor, engine=engine, options=options)

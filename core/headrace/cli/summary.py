@@ -92,6 +92,8 @@ def _worth_showing(tasks: list[TaskProgress], room: int) -> list[TaskProgress]:
 def _cells(task: TaskProgress, *, unicode: bool) -> list[Text]:
     look = look_of(task.kind)
     result = children_text(task) if task.state.is_mapped() else look.word
+    if task.taken_over:
+        result += " before"
     seconds = task.duration(time.time())
     return [
         Text.assemble((f"{look.mark(unicode=unicode)} ", look.style), plain(task.name)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -106,7 +105,6 @@ def _with_parameters(run: RunRecord, values: Mapping[str, object], sealer: Seale
     details = {
         "headrace": headrace.__version__,
         "python": platform.python_version(),
-        "command": [str(argument) for argument in sys.argv],
         **run.details,
     }
     try:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from headrace import states as builtin_states
-from headrace.history.keeping import InlineValue
+from headrace.history.keeping import InlineValue, KeptLocation
 from headrace.history.records import ValueRecord
-from headrace.locations import Location
 from headrace.value_paths import type_name
 
 if TYPE_CHECKING:
@@ -95,8 +94,8 @@ class Recorder:
             return ValueRecord(data=self._sealer.seal(location.data), size=len(location.data))
         if isinstance(value, BaseException):
             return ValueRecord(type_name=type_name(type(value)), is_exception=True)
-        # Where a target or a cache has it, its task looks for itself.
-        known = None if isinstance(location, Location) else location
+        # Where a target or a cache has it, its task looks for itself. A store of the run's own is not known later.
+        known = str(location) if isinstance(location, KeptLocation) else None
         return ValueRecord(location=known, type_name=type_name(type(value)))
 
 

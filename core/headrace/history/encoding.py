@@ -1,7 +1,8 @@
 """The bytes in which a journal says what happened.
 
-An entry is its length, the CRC-32 of its body, and the body; a body is its kind, numbers of a fixed size, and texts
-whose lengths are among these. Nothing in it is code, so that reading a journal that somebody planted does no harm.
+An entry is the length of its body, the same with all bits turned, the CRC-32 of the body, and the body; a body is its
+kind, numbers of a fixed size, and texts whose lengths are among these. Nothing in it is code, so that reading a journal
+that somebody planted does no harm.
 Numbers are little-endian, texts are UTF-8. The form of an entry, once released, stays.
 """
 
@@ -80,7 +81,7 @@ _STATES: Final = (
 )
 _CODES: Final = {name: code for code, name in enumerate(_STATES)}
 
-_HEAD: Final = Struct("<II")
+_HEAD: Final = Struct("<III")
 _BEGAN: Final = Struct("<BiiId")
 _EXPANDED: Final = Struct("<Biid")
 _NOTED: Final = Struct("<BiiI")
@@ -92,6 +93,7 @@ _VALUE: Final = Struct("<BqIIIII")
 _BEGAN_SIZE: Final = _BEGAN.size
 _STATE_SIZE: Final = _STATE.size
 _VALUE_SIZE: Final = _VALUE.size
+_TURNED: Final = 0xFFFFFFFF
 # The size of a part that is not there.
 _NONE: Final = 0xFFFFFFFF
 _NAN: Final = float("nan")
@@ -106,8 +108,8 @@ Began: TypeAlias = "tuple[int, int, int, float, bytes | None]"
 Expanded: TypeAlias = "tuple[int, int, float]"
 """Node, count, moment."""
 
-Value: TypeAlias = "tuple[bytes | None, str | None, str | None, int | None, int | None, str | None, bytes | None]"
-"""Of a `ValueRecord` data, serializer, type name, size, 1 or 0 for an exception, location, and digest.
+Value: TypeAlias = "tuple[bytes | None, int | None, int | None, str | None, str | None, str | None, bytes | None]"
+"""Of a `ValueRecord` data, size, 1 or 0 for an exception, serializer, type name, location, and digest.
 
 Where there is no value, all are None.
 """
@@ -142,7 +144,7 @@ def encode_began(node: int, map_index: int, attempt: int, at: float, inputs: byt
     body = _BEGAN.pack(BEGAN, node, map_index, attempt, at)
     if inputs is not None:
         body += inputs
-    return _HEAD.pack(len(body), crc32(body)) + body
+    return _HEAD.pack(len(body), len(body) ^ _TURNED, crc32(body)) + body
 
 
 def encode_expanded(node: int, count: int, at: float) -> bytes:
@@ -197,7 +199,7 @@ def encode_state(
     )
     if value is not None:
         body += _encoded_value(value)
-    return _HEAD.pack(len(body), crc32(body)) + body
+    return _HEAD.pack(len(body), len(body) ^ _TURNED, crc32(body)) + body
 
 
 def _encoded_value(value: ValueRecord) -> bytes:
@@ -227,7 +229,7 @@ def _place(location: str) -> bytes:
 
 
 def _entry(body: bytes) -> bytes:
-    return _HEAD.pack(len(body), crc32(body)) + body
+    return _HEAD.pack(len(body), len(body) ^ _TURNED, crc32(body)) + body
 
 
 def _bytes(text: str) -> bytes:
@@ -254,9 +256,9 @@ def entries(data: bytes, start: int = 0) -> Iterator[tuple[int, int, Any]]:
     """
     size, head, unpack_head, readers = len(data), _HEAD.size, _HEAD.unpack_from, _READERS
     while start + head <= size:
-        length, checksum = unpack_head(data, start)
+        length, turned, checksum = unpack_head(data, start)
         end = start + head + length
-        if length == 0 or end > size:
+        if length ^ turned != _TURNED or length == 0 or end > size:
             break
         body = data[start + head : end]
         kind = body[0]
@@ -278,8 +280,8 @@ def _is_damaged(data: bytes, start: int) -> bool:
     rest = data[start:]
     if len(rest) < _HEAD.size or not rest.strip(b"\0"):
         return False
-    length, _ = _HEAD.unpack_from(rest)
-    return bool(_HEAD.size + length <= len(rest))
+    length, turned, _ = _HEAD.unpack_from(rest)
+    return bool(length ^ turned != _TURNED or _HEAD.size + length <= len(rest))
 
 
 def _read_began(body: bytes) -> Began:
@@ -347,7 +349,7 @@ def _read_value(body: bytes, position: int) -> Value:
         position += n_serializer
     if n_type != _NONE:
         type_name = body[position : position + n_type].decode()
-    return data, serializer, type_name, size if size >= 0 else None, is_exception, location, digest
+    return data, size if size >= 0 else None, is_exception, serializer, type_name, location, digest
 
 
 def _text(data: bytes) -> str:

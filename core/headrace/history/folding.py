@@ -28,14 +28,14 @@ Row: TypeAlias = "tuple[Any, ...]"
 """A task run, for a statement that writes it.
 
 Node, map index, attempt, state, message, started, entered; 1 if it has finished, or 0; the fields of a `Value`; and
-until, child count, inputs, details. Few task runs have any of those from the location on.
+until, child count, inputs, details. Few task runs have any of those from the serializer on.
 """
 
 STATE: Final = 3
 STARTED: Final = 5
 FINISHED_COLUMN: Final = 7
-RARE: Final = 13
-"""Where the location is, which with what follows is None in most rows."""
+RARE: Final = 11
+"""Where the serializer is, which with what follows is None in most rows."""
 
 _COUNT: Final = 16
 _INPUTS: Final = 17

@@ -1,7 +1,7 @@
 """Journals on disk: one file for each run that has an owner, locked by it for as long as it lives.
 
-A file is made under another name, locked and renamed, so that one that can be found was locked by its owner. It
-begins with a line that names its form and one that says in JSON whose it is; then come entries, as
+A file is locked before anything is written to it, so that one with anything in it was locked by its owner. It begins
+with a line that names its form and one that says in JSON whose it is; then come entries, as
 `headrace.history.encoding` makes them. Once all of it is in the store, the file goes.
 """
 
@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from headrace.exceptions import HistoryDamagedError, HistoryError
+from headrace.exceptions import HistoryBusyError, HistoryDamagedError, HistoryError
 from headrace.file_locks import try_lock
 from headrace.file_systems import is_on_network
 from headrace.history.owners import looks_alive
@@ -115,22 +115,36 @@ class JournalFile:
 def make_journal(folder: Path, run_id: str, owner: Owner) -> JournalFile:
     """Make and lock the journal of a run in ``folder``, which exists. Raises HistoryError."""
     path = folder / f"{run_id}{SUFFIX}"
-    temporary = folder / f".{run_id}.tmp"
     header = _FORM + json.dumps({"run": run_id, "owner": asdict(owner)}).encode("ascii") + b"\n"
+    deadline = time.monotonic() + _PATIENCE
     try:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _FLAGS, 0o600)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        try_lock(descriptor)
+        descriptor = _made(path)
+        while descriptor is None and time.monotonic() < deadline:
+            descriptor = _made(path)
+        if descriptor is None:
+            raise HistoryBusyError(str(path), _PATIENCE)
         os.write(descriptor, header)
-        temporary.rename(path)
+    except FileExistsError as error:
+        raise HistoryError(
+            f"The run {run_id} has a journal already, {path}.", hint="Give each run an id of its own."
+        ) from error
     except OSError as error:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise unwritable(path, error) from error
     return JournalFile(path, run_id, owner, descriptor, len(header), len(header))
+
+
+def _made(path: Path) -> int | None:
+    """Make and lock an empty file; return None if somebody came in between who took it for one that was left behind."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _FLAGS, 0o600)
+    try:
+        while _is_at(descriptor, path):
+            if try_lock(descriptor) is not False and _is_at(descriptor, path):
+                kept, descriptor = descriptor, -1
+                return kept
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+    return None
 
 
 def journal_paths(folder: Path) -> Iterator[Path]:
@@ -177,6 +191,8 @@ def _try_to_claim(path: Path, here: Owner, *, foreign: bool, patient: bool) -> C
         locked = try_lock(descriptor)
         if not _is_at(descriptor, path):
             return "gone"
+        if _is_begun(descriptor):
+            return _removed(path) if locked else "alive"
         file = _opened(path, descriptor)
         verdict = _verdict(path, file.owner, here, locked=locked, patient=patient)
         if verdict is None or (verdict == "foreign" and foreign):
@@ -219,6 +235,22 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _is_begun(descriptor: int) -> bool:
+    """Tell whether a file holds no more than a part of the lines that every journal begins with."""
+    header = os.pread(descriptor, _LONGEST_HEADER, 0) if hasattr(os, "pread") else b"?"
+    return header == _FORM[: len(header)] or (header.startswith(_FORM) and b"\n" not in header[len(_FORM) :])
+
+
+def _removed(path: Path) -> Literal["gone", "busy"]:
+    """Remove what a process left behind that died before it had a journal."""
+    try:
+        path.unlink()
+    except PermissionError:
+        # On Windows it cannot be removed as long as anybody has it open, as we have.
+        return "busy"
+    return "gone"
 
 
 def _opened(path: Path, descriptor: int) -> JournalFile:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headrace.abc import ResultStore, Serializer
     from headrace.engine.worker import Work
 
-__all__ = ["InlineValue", "RecordingKeeper"]
+__all__ = ["InlineValue", "KeptLocation", "RecordingKeeper"]
 
 LARGEST_INLINE: Final = 32_768
 """The size in bytes up to which a serialized result is kept in the history itself."""
@@ -33,6 +33,12 @@ def _inline(data: bytes) -> InlineValue:
     value = InlineValue("")
     value.data = data
     return value
+
+
+class KeptLocation(str):
+    """The location of a result where whoever resumes the run looks, unlike those in a store of the task's or run's."""
+
+    __slots__ = ()
 
 
 class RecordingKeeper(ResultKeeper):
@@ -55,4 +61,4 @@ class RecordingKeeper(ResultKeeper):
             return _inline(data)
         location = self.location_of(work)
         self._store.write(location, seal(data))
-        return location
+        return KeptLocation(location)

@@ -48,6 +48,8 @@ _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 # For one commit that takes long, entries are collected for so many times as long.
 _SHARE: Final = 2.0
+# How long a fork is held up, in seconds.
+_LONGEST_REST: Final = 5.0
 
 
 class FileJournal(RunJournal):
@@ -222,6 +224,7 @@ class Recorder:
         # When to end although there is something left to do, on a clock that only goes forward.
         self._give_up_at: float | None = None
         self._forked = False
+        self._resting = False
 
     # -- for those who write -------------------------------------------------------------------------------------
 
@@ -281,7 +284,7 @@ class Recorder:
         self._give_up_at = time.monotonic() + self._patience
         self._hurry.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(2 * self._patience)
         for job in self._jobs:
             job.refuse(HistoryError("The history was closed meanwhile."))
         for journal in list(self._journals):
@@ -290,12 +293,16 @@ class Recorder:
     # -- forks ---------------------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """See `Forkable`: between two transactions, a connection can be let go by a process that does not own it."""
-        self._at_work.acquire()
+        """See `Forkable`: between two transactions, a connection can be let go by a process that does not own it.
+
+        Whoever waits for others that long has not begun a transaction.
+        """
+        self._resting = self._at_work.acquire(timeout=_LONGEST_REST)
 
     def after_fork(self, *, forked: bool) -> None:
         """See `Forkable`."""
-        self._at_work.release()
+        if self._resting:
+            self._at_work.release()
         if forked:
             self._forked = True
             for journal in self._journals:

@@ -134,9 +134,10 @@ def _decide(task: _Task, found: Sequence[_Task], rerun: Collection[str]) -> None
     if task.why and not task.why.startswith(_PARTLY):
         return
     task.kept = {i: child for i, child in task.children.items() if _may_stay(child) and _feeds_stay(task, found, i)}
-    missing = (task.whole.child_count or 0) - len(task.kept) if task.whole else 0
+    count = (task.whole.child_count or 0) if task.whole else 0
+    missing = count - len(task.kept)
     if missing and not task.why:
-        task.why = f"{missing} children had not succeeded"
+        task.why = f"{missing} of {count} children had not succeeded"
 
 
 _PARTLY: Final = "some of "

@@ -75,7 +75,7 @@ class Courier:
         return found
 
     def _task(self, work: Work) -> Part:
-        blueprint = _Blueprint(work.task, work.keeper, getattr(work, "memory", None))
+        blueprint = _Blueprint(_without_handlers(work.task), work.keeper, getattr(work, "memory", None))
         data = self._pickler.dump(blueprint, f"Task {work.task.name!r}", parts=blueprint._asdict())
         return Part(f"{id(self)}/{len(self._by_content)}", data)
 
@@ -144,6 +144,15 @@ class Workshop:
 def _content(task: Task, held: tuple[object, ...]) -> object:
     """Return what is equal for two copies of a task that hold the very same things, as calling it twice makes them."""
     return type(task), tuple(task.__dict__), tuple(map(id, held))
+
+
+def _without_handlers(task: Task) -> Task:
+    """Return the task without what only the driver calls: a state handler may hold a connection, or a lock."""
+    if not task.state_handlers:
+        return task
+    new = task._clone()
+    new.state_handlers = []
+    return new
 
 
 def _snapshot(frame: Frame | None) -> RunFrame:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import cloudpickle
 import pytest
 from distributed import Client
 
@@ -17,32 +23,59 @@ import json, sys
 from distributed import LocalCluster
 
 if __name__ == "__main__":
-    with LocalCluster(processes=True, dashboard_address=None, **json.loads(sys.argv[1])) as cluster:
+    with LocalCluster(processes=True, dashboard_address=":0", **json.loads(sys.argv[1])) as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
 
 
+class Cluster(NamedTuple):
+    """A cluster in another process, which is the scheduler's."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def running_cluster(options: str, folder: object) -> Iterator[str]:
-    """Run a cluster in another process and yield the address of its scheduler."""
-    command = [sys.executable, "-c", _CLUSTER, options]
-    # Spawned workers import the main module again, so it has to be a file or a command, not standard input.
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=str(folder)) as process:
+def _running_cluster(folder: Path, env: dict[str, str] | None = None, **options: Any) -> Iterator[Cluster]:
+    command = [sys.executable, "-c", _CLUSTER, json.dumps({"n_workers": 2, "threads_per_worker": 1} | options)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=os.environ | (env or {})
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip()
+            yield Cluster(process.stdout.readline().strip(), process.pid)
         finally:
             process.stdin.close()
-            process.wait(30)
+            # A test may have stopped it, or killed it.
+            process.send_signal(signal.SIGCONT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a cluster of two workers, each a process with one thread, that all tests share."""
-    with running_cluster('{"n_workers": 2, "threads_per_worker": 1}', tmp_path_factory.mktemp("cluster")) as found:
-        yield found
+    with _running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster.address
+
+
+@pytest.fixture
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cluster]]:
+    """Return what makes a cluster that the test may break; takes the options of ``LocalCluster``, and ``env``."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(_running_cluster(tmp_path_factory.mktemp("own"), **options))
+
+
+@pytest.fixture(autouse=True)
+def _tests_are_pickled_by_value(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let workers run functions of test modules, which they cannot import."""
+    cloudpickle.register_pickle_by_value(request.module)
+    yield
+    cloudpickle.unregister_pickle_by_value(request.module)
 
 
 @pytest.fixture

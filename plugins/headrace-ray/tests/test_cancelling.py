@@ -6,6 +6,7 @@ import ctypes
 import time
 
 import pytest
+
 from headrace import Flow, context, task
 from headrace.states import Cancelled
 

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 import ray
+
 from headrace import Flow, task
 from headrace.abc import ExecutorContext
 from headrace.exceptions import ExecutorError
-from headrace_ray import environment, worker
+from headrace_ray import RayExecutor, environment, worker
 from headrace_ray.worker import Head
-
-from headrace_ray import RayExecutor
 
 _FLOW = """
 import json, os, sys, threading, time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from headrace.testing.executors import ExecutorConformance
-
 from headrace_ray import RayExecutor
 
 

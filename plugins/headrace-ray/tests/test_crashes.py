@@ -7,11 +7,12 @@ import signal
 import time
 
 import pytest
+from ray import exceptions
+
 from headrace import Flow, context, task
 from headrace.exceptions import ExecutorError, WorkerCrashedError
 from headrace.states import Crashed, Failed
 from headrace_ray import faults
-from ray import exceptions
 
 
 def test_one_death_among_twenty_hurts_nobody_else():
@@ -90,7 +91,7 @@ def test_a_runtime_environment_that_cannot_be_made_fails_the_run_at_its_start(tm
     missing = str(tmp_path / "missing.zip")
     with Flow("needy") as flow:
         task(lambda: 1, name="one")()
-    with pytest.raises(ExecutorError, match="environment|missing.zip"):
+    with pytest.raises(ExecutorError, match=r"environment|missing\.zip"):
         flow.run(executor=RayExecutor(runtime_env={"working_dir": missing}))
 
 

@@ -56,5 +56,3 @@ def test_levels_are_those_of_the_driver(desk, caplog):
     desk.outcomes(talk)
     assert "wanted" in caplog.messages
     assert "nobody wants this" not in caplog.messages
-
-

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
+
 from headrace.abc import Capability
 from headrace.engine import Engine
 from headrace.exceptions import PluginOptionError
-
 from headrace_ray import RayExecutor, plugin
 
 
@@ -57,3 +57,18 @@ def test_what_a_cluster_has_cannot_be_said_of_one_that_runs():
 def test_numbers_must_be_positive(name):
     with pytest.raises(PluginOptionError, match=f"'{name}'.*positive"):
         RayExecutor(**{name: 0})
+
+
+def test_an_executor_can_be_pickled_while_it_works(desk):
+    import pickle
+
+    copy = pickle.loads(pickle.dumps(desk.executor))
+    assert copy._settings == desk.executor._settings
+    assert copy.capacity == RayExecutor().capacity
+
+
+def test_work_before_the_start_is_an_error():
+    from headrace.exceptions import ExecutorError
+
+    with pytest.raises(ExecutorError, match="not been started"):
+        RayExecutor().submit(None, print)

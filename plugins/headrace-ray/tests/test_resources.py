@@ -6,12 +6,12 @@ from unittest.mock import ANY
 
 import pytest
 import ray
+
 from headrace import Flow, task
 from headrace.exceptions import ExecutorError, TaskDefinitionError
+from headrace_ray import RayExecutor
 from headrace_ray.cluster import Connection
 from headrace_ray.resources import demands, lacking
-
-from headrace_ray import RayExecutor
 
 
 def test_tags_become_options_of_the_ray_task():

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy
 import pytest
+
 from headrace import Flow, task, unmapped
 from headrace.exceptions import ResultError
 from headrace.states import Success
-from headrace_ray.references import InlineReference, StoredReference
-
 from headrace_ray import RayExecutor
+from headrace_ray.references import InlineReference, StoredReference
 
 
 @task
@@ -52,7 +52,7 @@ def test_a_map_over_a_stored_list_is_cut_where_it_is(desk):
     elements = [reference.element(index) for index in (0, 1, 49_999)]
     assert 10 < len(reference._pieces) < 100
     assert [element.load() for element in elements] == [0, 1, 49_999]
-    (summed,) = desk.outcomes(lambda values: sum(values), values=elements)
+    (summed,) = desk.outcomes(lambda values: values[0] + values[1] + values[2], values=elements)
     assert summed.result == 50_000
 
 
@@ -67,14 +67,16 @@ def test_elements_of_a_small_list_can_be_passed_on(desk):
     (made,) = desk.outcomes(lambda: ["a", "b", "c"])
     reference = _raw(made)
     assert reference.element(1).load() == "b"
-    (joined,) = desk.outcomes(lambda texts: "".join(texts), texts=[reference.element(2), reference.element(0)])
-    assert joined.result == "ca"
+    (passed,) = desk.outcomes(lambda texts: texts, texts=[reference.element(2), reference.element(0)])
+    assert passed.result == ["c", "a"]
 
 
 def test_a_reference_is_found_wherever_it_is_in_an_argument(desk):
     (made,) = desk.outcomes(lambda: b"x" * 20_000)
     nested = {"here": [(1, _raw(made))], "there": _raw(made)}
-    (found,) = desk.outcomes(lambda value: [len(value["here"][0][1]), value["here"][0][1] is value["there"]], value=nested)
+    (found,) = desk.outcomes(
+        lambda value: [len(value["here"][0][1]), value["here"][0][1] is value["there"]], value=nested
+    )
     assert found.result == [20_000, True]
 
 
@@ -174,7 +176,7 @@ def test_passing_on_a_gigabyte_leaves_the_memory_of_the_driver_as_it_was():
     """A hundred times ten megabytes between tasks: within 50 MB of what the driver had before."""
     with Flow("arrays") as flow:
         sizes = size_of.map(same.map(zeros.map([10_000_000] * 100)))
-        total = task(lambda numbers: sum(numbers), name="total")(sizes)
+        total = task(lambda numbers: sum(numbers) + 0, name="total")(sizes)
     flow.run(executor="ray")
     gc.collect()
     before = _resident()

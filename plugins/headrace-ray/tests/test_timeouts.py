@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from headrace import Flow, task
 from headrace.exceptions import TaskTimeoutError
 from headrace.states import TimedOut

@@ -127,14 +127,14 @@ class Pool:
                     self._recall(worker)
 
     def close(self) -> None:
-        """End all workers; what still runs is killed and not delivered."""
+        """End all workers; what still runs is killed."""
         with self._lock:
             self._closing = True
             for worker in self._crew:
                 if worker.jobs:
                     self._crew.kill(worker)
         try:
-            self._join()
+            self._join(self._kill_grace + _LAST_WORDS)
         finally:
             # An interrupt means that what is left of stopped tasks gets no more time.
             self._in_a_hurry = True
@@ -142,10 +142,10 @@ class Pool:
             self._crew.close()
             self._release()
 
-    def _join(self) -> None:
+    def _join(self, seconds: float | None = None) -> None:
         self._wake()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(seconds)
 
     def _release(self) -> None:
         self._selector.close()
@@ -310,6 +310,8 @@ class Pool:
                 self._waiting.release(job)
                 concluded.append((job, message))
                 stopped = stopped or late or job.cancelled
+                if late:
+                    self._crew.signal(worker, signal.SIGTERM)
             if concluded or passed:
                 self._take_in(worker, passed, stopped=stopped)
         for job, message in concluded:
@@ -335,8 +337,7 @@ class Pool:
         if worker.retired:
             return
         if stopped:
-            # What the task has started may still run: it is asked to end, and killed later.
-            self._crew.signal(worker, signal.SIGTERM)
+            # What the task has started may still run. It was asked to end, and is killed later.
             worker.retire(at_once=False)
             self._flush(worker)
             self._set_alarm(self._kill_grace, worker, Alarm.RETIRED)

@@ -5,12 +5,12 @@ That is so in notebooks, under test runners, and while the driver shows progress
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
 import sys
-import traceback
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,8 @@ class ForwardedStream(io.TextIOBase):
     def write(self, text: str) -> int:
         if self._is_inherited():
             return self._original.write(text)  # type: ignore[no-any-return]
+        if not isinstance(cast("object", text), str):
+            raise TypeError(f"write() takes a string, not {type(text).__name__}.")
         self._parts.append(text)
         self._length += len(text)
         if "\n" in text or self._length > _LONGEST_PIECE:
@@ -84,9 +86,6 @@ class ForwardedStream(io.TextIOBase):
 def write(name: str, text: str) -> None:
     """Write what a `ForwardedStream` sent."""
     stream = getattr(sys, name)
-    try:
+    with contextlib.suppress(Exception):  # it is anybody's, and may be closed: no reason for the run to end
         stream.write(text)
         stream.flush()
-    except Exception:  # noqa: BLE001 - the stream is anybody's, and what it refuses is no reason to end
-        if stream is not sys.stderr:
-            traceback.print_exc()

@@ -1,7 +1,7 @@
 """What a worker process does: takes calls, runs them one after the other, and answers.
 
-A worker imports neither pluggy nor the engine's driver. It runs tasks in its main thread, so that a timeout is raised
-where the task is, and leaves the process as the task found it: see `surroundings`.
+A worker does not import the engine's driver. It runs tasks in its main thread, so that a timeout is raised where the
+task is, and leaves the process as the task found it: see `surroundings`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Worker:
         self._retired = False
         _limit_memory(setup.memory_limit)
         _seed_again()
-        setup.levels.apply()
+        self._levels = setup.levels
         self._forwarder = RecordForwarder(self._send_record)
         for name in setup.streams:
             setattr(sys, name, ForwardedStream(self._send_text, name))
@@ -83,8 +83,9 @@ class _Worker:
                     self._surroundings.restore()
 
     def _keep_forwarding(self) -> None:
-        """Have log records forwarded, even if a task has configured logging anew."""
+        """Have log records forwarded, also when a task has configured logging anew."""
         if self._forwarder not in logging.root.handlers:
+            self._levels.apply()
             logging.root.addHandler(self._forwarder)
 
     def _outlive_children(self) -> None:

@@ -16,8 +16,10 @@ from headrace.exceptions import (
     HistoryDamagedError,
     HistoryError,
     HistoryVersionError,
+    describe,
 )
 from headrace_plugins.sqlite.modes import choose_mode, has_wal_reset_bug, reason
+from headrace_plugins.sqlite.queueing import WriteQueue
 from headrace_plugins.sqlite.schema import APPLICATION_ID, FORMS, apply_forms
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ __all__ = ["Database"]
 # Seconds that one attempt to write waits for others, and that it is repeated for where nobody else would repeat it.
 _TURN: Final = 0.25
 _PATIENCE: Final = 30.0
+_SAVE: Final = "Bring back a copy of it, or let `headrace doctor --repair` save what it can."
+# Between two attempts.
+_SHORTEST_PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.005
 # The first SQLite with INSERT ... ON CONFLICT.
 _OLDEST: Final = (3, 24, 0)
 
@@ -53,6 +59,7 @@ class Database:
         self._sqlite_version = version
         self._forms = forms
         self._version = max(forms)
+        self._queue = WriteQueue(places.live)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -120,6 +127,8 @@ class Database:
             try:
                 # A power cut takes back no transaction that was committed.
                 connection.execute("PRAGMA synchronous = FULL")
+                # A transaction that does not fit into the cache would have to wait for readers before it is complete.
+                connection.execute("PRAGMA cache_spill = OFF")
                 self._check(connection)
                 self._leave_wal(connection)
             except BaseException:
@@ -134,6 +143,11 @@ class Database:
             connection = self._reader()
             try:
                 yield connection
+            except (ValueError, TypeError, LookupError, OverflowError) as error:
+                if isinstance(error, HistoryError):
+                    raise
+                # Nothing in the file says that a byte of it has changed, but what comes out of it makes no sense.
+                raise self._damaged(describe(error)) from error
             finally:
                 connection.close()
 
@@ -244,29 +258,21 @@ class Database:
 
         When it is left, what was written outlives a power cut.
         """
-        with self.translated():
+        with self._queue, self.translated():
             # Whoever reads first and wants to write then is refused at once, whatever the timeout.
-            connection.execute("BEGIN IMMEDIATE")
+            _insist(connection, "BEGIN IMMEDIATE", _TURN)
             try:
                 yield connection
-                self._commit(connection)
+                # Those who read keep it from being written, for as long as one page of what they read takes.
+                _insist(connection, "COMMIT", _PATIENCE)
             except BaseException:
                 if connection.in_transaction:
                     connection.rollback()
                 raise
 
-    @staticmethod
-    def _commit(connection: sqlite3.Connection) -> None:
-        """Commit, waiting for those who read."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                connection.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-            else:
-                return
+    def close(self) -> None:
+        """Let go of what is open between transactions."""
+        self._queue.close()
 
     # -- errors --------------------------------------------------------------------------------------------------
 
@@ -277,6 +283,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise self._error(error) from error
+        except UnicodeDecodeError as error:
+            raise self._damaged(describe(error)) from error
 
     def _error(self, error: sqlite3.Error) -> HistoryError:
         code, where = _code(error), f"The history at {self.path}"
@@ -285,13 +293,10 @@ class Database:
         if code == sqlite3.SQLITE_NOTADB:
             return HistoryDamagedError(
                 f"{where} is no SQLite database: it is a file of another kind, or its beginning is damaged.",
-                hint="Bring back a copy of it, or let `headrace doctor --repair` save what it can.",
+                hint=_SAVE,
             )
         if code == sqlite3.SQLITE_CORRUPT:
-            return HistoryDamagedError(
-                f"{where} is damaged: {error}.",
-                hint="Bring back a copy of it, or let `headrace doctor --repair` save what it can.",
-            )
+            return self._damaged(str(error))
         if code == sqlite3.SQLITE_FULL:
             return HistoryError(
                 f"{where} cannot be written: the disk is full.",
@@ -304,11 +309,36 @@ class Database:
             )
         return HistoryError(f"{where} cannot be used: {error}.", hint="Run `headrace doctor`.")
 
+    def _damaged(self, reason: str) -> HistoryDamagedError:
+        return HistoryDamagedError(f"The history at {self.path} is damaged: {reason}.", hint=_SAVE)
+
     def _refused(self, error: OSError) -> HistoryError:
         return HistoryError(
             f"The history at {self.path} cannot be read or made: {error.strerror or error}.",
             hint="Check the permissions of the file and its folder, or choose another place for the history.",
         )
+
+
+def _insist(connection: sqlite3.Connection, statement: str, seconds: float) -> None:
+    """Execute a statement as soon as others allow it, and within ``seconds``.
+
+    SQLite itself waits ever longer before it looks again, up to a tenth of a second.
+    """
+    deadline, pause = time.monotonic() + seconds, _SHORTEST_PAUSE
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {1000 * _TURN:.0f}")
 
 
 def _uri(path: Path, mode: str) -> str:

@@ -10,7 +10,7 @@ from headrace.history.journal_files import JournalFile, claim, journal_paths
 from headrace.history.owners import this_process
 from headrace.history.records import Finding
 from headrace_plugins.sqlite import statements
-from headrace_plugins.sqlite.salvaging import salvage
+from headrace_plugins.sqlite.salvaging import put_in_order, salvage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -104,17 +104,16 @@ def _about_journals(live: Path) -> Iterator[Finding]:
 
 
 def _about_leftovers(database: Database, live: Path) -> Iterator[Finding]:
-    for path in _leftovers(database, live):
+    for path in _leftovers(database):
         yield Finding(place=str(path), what="A process was killed while it wrote this.", repairable=True)
     for path in sorted(live.glob("*.damaged")):
         what = "This journal was set aside because a part of it could not be understood."
         yield Finding(place=str(path), what=what, hint="Remove it when it is of no use.")
 
 
-def _leftovers(database: Database, live: Path) -> list[Path]:
+def _leftovers(database: Database) -> list[Path]:
     # Those of processes that are at it are there for a moment only.
-    beside = database.path.parent.glob(f".{database.path.name}*.tmp")
-    return sorted([*beside, *live.glob(".*.tmp")])
+    return sorted(database.path.parent.glob(f".{database.path.name}*.tmp*"))
 
 
 # Putting right
@@ -124,12 +123,16 @@ def repair(database: Database, live: Path, sweep: Callable[[], Sequence[object]]
     """Put right what can be, and return what was done."""
     _refuse_if_alive(live)
     done = list(_set_aside_journals(live))
-    if any(finding.repairable for finding in _about_file(database)):
+    found = list(_about_file(database))
+    if not all(finding.repairable for finding in found):
+        # The file is another program's, or a later headrace's.
+        return done
+    if found:
         done += _repair_file(database)
     swept = len(sweep())
     if swept:
         done.append(Finding(place=str(live), what=f"The end of {swept} runs was written whose processes had died."))
-    for path in _leftovers(database, live):
+    for path in _leftovers(database):
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
             done.append(Finding(place=str(path), what="Removed what a process that was killed had left behind."))
@@ -167,12 +170,11 @@ def _repair_file(database: Database) -> Iterator[Finding]:
         connection = database.writer()
         try:
             with database.transaction(connection):
-                connection.execute("DELETE FROM task_runs WHERE run NOT IN (SELECT key FROM runs)")
-                for statement in statements.RECOUNT:
-                    connection.execute(statement)
+                put_in_order(connection)
         finally:
             connection.close()
-        yield Finding(place=str(database.path), what="Counted the task runs anew.")
+        what = "Removed what belonged to no run, and counted the task runs anew."
+        yield Finding(place=str(database.path), what=what)
     else:
         aside, kept = salvage(database)
         shown = ", ".join(f"{count} {table}" for table, count in kept.items())
@@ -183,6 +185,7 @@ def _repair_file(database: Database) -> Iterator[Finding]:
 def _is_sound(database: Database) -> bool:
     """Tell whether the file itself is sound, and only what is in it is not."""
     try:
+        database.exists()
         with database.reader() as connection:
             return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     except HistoryDamagedError:

@@ -43,6 +43,8 @@ __all__ = [
 # What follows every character of an id.
 _LAST: Final = "\U0010ffff"
 _NEAREST: Final = 5
+# Many thousand rows become named tuples, and their own constructors are not the fastest way.
+_made: Final = tuple.__new__
 
 
 def run_key(connection: sqlite3.Connection, run_id: str, where: str) -> int:
@@ -181,13 +183,16 @@ def task_runs_page(
     conditions = []
     if query.node is not None:
         conditions.append("node = :node")
+        # A place in another task is before all of this one or after all of it.
+        after = None if after is None or after[0] < query.node else after
     if query.children is not None:
         conditions.append("map_index >= 0" if query.children else "map_index < 0")
     if query.states is not None:
         conditions.append(_is_one_of("state", query.states, said))
     if after is not None:
         said["after_node"], said["after_index"] = after
-        conditions.append("(node, map_index) > (:after_node, :after_index)")
+        one_task = after[0] == query.node
+        conditions.append("map_index > :after_index" if one_task else "(node, map_index) > (:after_node, :after_index)")
     rows = connection.execute(statements.task_runs_page(conditions, data=query.data), said).fetchall()
     return [_task_run(row) for row in rows]
 
@@ -199,18 +204,18 @@ def task_run(connection: sqlite3.Connection, key: int, node: int, map_index: int
 
 
 def _task_run(row: Row) -> TaskRunRecord:
-    return TaskRunRecord._make((*row[:9], _value(row[11:18]), row[9], row[10], row[18]))
+    return _made(TaskRunRecord, (*row[:9], _value(row[9:16]), *row[16:]))
 
 
 def _value(fields: Row) -> ValueRecord | None:
     # Whether it is an exception is said of every value.
-    return None if fields[6] is None else ValueRecord._make((*fields[:6], bool(fields[6])))
+    return None if fields[6] is None else _made(ValueRecord, (*fields[:6], fields[6] == 1))
 
 
 def attempts(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> list[AttemptRecord]:
     """Return the earlier attempts of a task run."""
     rows = connection.execute(statements.ATTEMPTS, (key, node, map_index))
-    return [AttemptRecord._make((*row[:7], _value(row[7:14]))) for row in rows]
+    return [_made(AttemptRecord, (*row[:7], _value(row[7:]))) for row in rows]
 
 
 def notes(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> list[NoteRecord]:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from headrace_plugins.sqlite.database import Database
 
-__all__ = ["salvage"]
+__all__ = ["put_in_order", "salvage"]
 
 _BESIDE: Final = ("", "-journal", "-wal")
 # How every SQLite file begins: the magic text, and numbers that say how it is laid out, the same for all of ours.
 _HEADER_SIZE: Final = 24
+# Of what a damaged number may ask for: more than any history has, and no burden where files may have holes.
+_MOST_PAGES: Final = 2**24
 _KEYS: Final = {
     "runs": ("key",),
     "tasks": ("run", "node"),
@@ -67,11 +69,16 @@ def _mend_header(copy: Path, sound: Path) -> None:
     with sound.open("rb") as file:
         header = file.read(_HEADER_SIZE)
     with copy.open("r+b") as file:
-        was = file.read(_HEADER_SIZE)
+        was = file.read(_HEADER_SIZE + 8)
         # Of these only the two that say how the file is written may differ; they are kept if they can be right.
         versions = was[18:20] if was[18:20] in {b"\1\1", b"\2\2"} else header[18:20]
         file.seek(0)
         file.write(header[:18] + versions + header[20:])
+        # Nothing of a file is read that has fewer pages than it says.
+        pages = min(int.from_bytes(was[28:32], "big"), _MOST_PAGES)
+        size = pages * int.from_bytes(header[16:18], "big")
+        if size > file.seek(0, 2):
+            file.truncate(size)
 
 
 def _pour(source: Path, target: Path, database: Database) -> dict[str, int]:
@@ -89,13 +96,14 @@ def _pour(source: Path, target: Path, database: Database) -> dict[str, int]:
             for row in _rows(damaged, table, columns):
                 with contextlib.suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):
                     sound.execute(insert, row)
-        _drop_strays(sound)
+        put_in_order(sound)
         for table in TABLES:
             (kept[table],) = sound.execute(f"SELECT count(*) FROM {table}").fetchone()
     return kept
 
 
-def _drop_strays(connection: sqlite3.Connection) -> None:
+def put_in_order(connection: sqlite3.Connection) -> None:
+    """Remove what belongs to no run, and count the task runs."""
     for table in TABLES[1:]:
         connection.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT key FROM runs)")
     for statement in statements.RECOUNT:

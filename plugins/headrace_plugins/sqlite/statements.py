@@ -8,9 +8,9 @@ __all__: list[str] = []
 
 # As a record has it, to be read, and as a row of a batch has it, to be written.
 _VALUE: Final = "data, location, digest, serializer, type_name, size, is_exception"
-_WRITTEN_VALUE: Final = "data, serializer, type_name, size, is_exception, location, digest"
+_WRITTEN_VALUE: Final = "data, size, is_exception, serializer, type_name, location, digest"
 _TASK_RUN: Final = (
-    "node, map_index, attempt, state, message, started, entered, until, child_count, inputs, details, " + _VALUE
+    f"node, map_index, attempt, state, message, started, entered, until, child_count, {_VALUE}, inputs, details"
 )
 _WRITTEN: Final = "node, map_index, attempt, state, message, started, entered, finished, " + _WRITTEN_VALUE
 
@@ -30,8 +30,8 @@ INSERT_RUN: Final = f"""
 RUN_EXISTS: Final = "SELECT 1 FROM runs WHERE id = ?"
 RUN_KEY: Final = "SELECT key FROM runs WHERE id = ?"
 RUN_POSITION: Final = "SELECT position, ended IS NULL FROM runs WHERE id = ?"
-RUN_ENDED: Final = "SELECT ended IS NOT NULL FROM runs WHERE id = ?"
-RUN_OWNER: Final = "SELECT owner, ended FROM runs WHERE id = ?"
+RUN_ENDED: Final = "SELECT ended IS NOT NULL FROM runs WHERE key = ?"
+RUN_OWNER: Final = "SELECT owner, ended FROM runs WHERE key = ?"
 RESUMED_BY: Final = "SELECT id, ended FROM runs WHERE resumed_from = ? ORDER BY key DESC"
 OPEN_RUNS: Final = "SELECT id, owner FROM runs WHERE ended IS NULL ORDER BY key"
 
@@ -99,13 +99,12 @@ _OR_UPDATE: Final = """
 WRITE_TASK_RUN: Final = f"""
     INSERT INTO task_runs (run, {_WRITTEN}, until, child_count, inputs, details) VALUES ({_marks(20)}) {_OR_UPDATE}
 """
-# The same for a row in which there is nothing from the location on. Columns that are left out cost nothing; binding
-# NULL costs as much as binding a text.
+# The same for a row in which there is nothing from the serializer on. A column that is left out costs nothing, and to
+# bind NULL costs more than to bind a number.
 WRITE_PLAIN_TASK_RUN: Final = f"""
     INSERT INTO task_runs (
-        run, node, map_index, attempt, state, message, started, entered, finished, data, serializer, type_name, size,
-        is_exception
-    ) VALUES ({_marks(14)}) {_OR_UPDATE}
+        run, node, map_index, attempt, state, message, started, entered, finished, data, size, is_exception
+    ) VALUES ({_marks(12)}) {_OR_UPDATE}
 """
 TAKE_OVER: Final = f"INSERT INTO task_runs (run, {_TASK_RUN}, finished, taken_from) VALUES ({_marks(21)})"
 COUNT: Final = """

@@ -161,10 +161,9 @@ class SQLiteRunStore(RunStore):
     # -- whose runs are alive ------------------------------------------------------------------------------------
 
     def is_alive(self, run_id: str) -> bool | None:
-        row = self._read(lambda connection: connection.execute(statements.RUN_OWNER, (run_id,)).fetchone(), run_id)
-        if row is None:
-            raise RunNotFoundError(run_id, self._where, ())
-        owner, ended = row
+        owner, ended = self._read_of(
+            run_id, lambda connection, key: connection.execute(statements.RUN_OWNER, (key,)).fetchone()
+        )
         if ended is not None:
             return False
         here = this_process()
@@ -206,7 +205,7 @@ class SQLiteRunStore(RunStore):
     def _delete(self, run_id: str, connection: sqlite3.Connection) -> Sequence[str]:
         with self._database.transaction(connection):
             key = self._key(run_id, connection)
-            if not connection.execute(statements.RUN_ENDED, (run_id,)).fetchone()[0]:
+            if not connection.execute(statements.RUN_ENDED, (key,)).fetchone()[0]:
                 raise RunOwnedError(
                     run_id, run_id, f"Run {run_id} goes on, so it cannot be deleted.", hint="Cancel it first."
                 )
@@ -238,6 +237,7 @@ class SQLiteRunStore(RunStore):
 
     def close(self) -> None:
         self._close_writer()
+        self._database.close()
 
     # -- how -----------------------------------------------------------------------------------------------------
 

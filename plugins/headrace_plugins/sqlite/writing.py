@@ -7,10 +7,11 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from headrace.exceptions import HistoryError, RunNotFoundError, RunOwnedError
+from headrace.exceptions import HistoryError, RunOwnedError
 from headrace.history.encoding import as_text
 from headrace.history.folding import FINISHED_COLUMN, RARE, STARTED, STATE
 from headrace_plugins.sqlite import statements
+from headrace_plugins.sqlite.reading import run_key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["crash_run", "end_run", "forget_run", "insert_run", "run_row", "taken_over_row", "task_row", "write_batch"]
 
-_NOTHING_RARE: Final = (None,) * 6
+_NOTHING_RARE: Final = (None,) * 8
 
 
 # A new run
@@ -66,7 +67,7 @@ def task_row(task: TaskRecord) -> Row:
 def taken_over_row(record: TaskRunRecord, origin: str | None) -> Row:
     """Return a task run that a run has from ``origin`` as a row of its table, without the run."""
     value = record.value or (None,) * 7
-    return (*record[:9], *record[10:12], *value, 1, record.taken_from or origin)
+    return (*record[:9], *value, *record[10:12], 1, record.taken_from or origin)
 
 
 def _json(values: Mapping[str, object]) -> str | None:
@@ -90,10 +91,8 @@ def insert_run(
 
 def claim_origin(connection: sqlite3.Connection, origin: str, where: str, *, again: bool) -> None:
     """Make sure that a run may go on from ``origin``; raise RunOwnedError if it may not."""
-    row = connection.execute(statements.RUN_ENDED, (origin,)).fetchone()
-    if row is None:
-        raise RunNotFoundError(origin, where, ())
-    if not row[0]:
+    key = run_key(connection, origin, where)
+    if not connection.execute(statements.RUN_ENDED, (key,)).fetchone()[0]:
         raise RunOwnedError(
             origin,
             origin,

@@ -173,6 +173,44 @@ def test_a_large_result_is_read_back_from_a_file(project: Path) -> None:
     assert result_of(flow, resume(flow), "size") == 200_000
 
 
+@pytest.mark.parametrize("of", ["run", "task"])
+def test_a_result_in_a_store_of_somebody_s_own_is_made_again(project: Path, of: str) -> None:
+    """Its place may not be known any more when the run is resumed."""
+    fails = [True]
+
+    @task(result="file:own" if of == "task" else None)
+    def made() -> str:
+        return "made"
+
+    @task
+    def use(text: str) -> str:
+        if fails[0]:
+            raise ValueError
+        return text + " and used"
+
+    with Flow("own store") as flow:
+        use(made())
+    flow.run(record=True, results="file:own" if of == "run" else None)
+    assert list((project / "own").rglob("*.result"))
+    fails[0] = False
+    assert result_of(flow, resume(flow), "use") == "made and used"
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_large_result_is_taken_over_whatever_made_it(executor: str) -> None:
+    with Flow("large") as flow:
+        task(large_result, name="large")()
+    flow.run(record=True, executor=executor)
+    engine = Engine()
+    prepared = prepare_resume(flow, *find_run(engine, "latest"), engine)
+    assert [decision.why for decision in prepared.resumption.decisions] == [""]
+    assert result_of(flow, resume(flow), "large") == "x" * 100_000
+
+
+def large_result() -> str:
+    return "x" * 100_000
+
+
 def test_a_result_that_somebody_planted_is_refused(project: Path) -> None:
     fails = {4}
     flow, _ = counting(fails)
@@ -205,7 +243,7 @@ def work(x):
 
 @task
 def total(xs):
-    return sum(xs)
+    assert xs == list(range(30))
 
 with Flow("killed") as flow:
     total(work.map(list(range(30))))
@@ -228,9 +266,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(project: Path, executor: str)
         process.send_signal(signal.SIGKILL)
     begun = len(log.read_text().splitlines())
     assert begun < 30
-    done = subprocess.run(
-        [*command, "resume", "--json"], stdout=subprocess.PIPE, check=True, stderr=subprocess.DEVNULL
-    )
+    done = subprocess.run([*command, "resume", "--json"], stdout=subprocess.PIPE, check=True, stderr=subprocess.DEVNULL)
     assert json.loads(done.stdout)["state"] == "Success"
     calls = [int(line) for line in log.read_text().splitlines()]
     assert set(calls) == set(range(30))

@@ -98,7 +98,7 @@ def test_a_state_of_a_task_run_comes_back(kind, node, map_index, state, message,
     if value is None:
         assert said[7] == NO_VALUE
     else:
-        data, serializer, type_name, size, is_exception, location, digest = said[7]
+        data, size, is_exception, serializer, type_name, location, digest = said[7]
         assert ValueRecord(data, location, digest, serializer, type_name, size, bool(is_exception)) == value
 
 
@@ -171,6 +171,7 @@ def test_no_changed_bit_goes_unnoticed():
         assert kept == sound[: len(kept)], f"bit {position} was believed"
         assert len(kept) < len(sound)
         assert found[-1][0] == 0
+        assert found[-1][1][1], f"bit {position} was taken for a cut"
 
 
 @given(st.binary(max_size=300))

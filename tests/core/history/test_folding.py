@@ -26,12 +26,12 @@ def state(kind, name="Success", node=1, attempt=1, at=11.0, value=None):
 def test_a_task_run_that_began_and_finished_is_one_row():
     data = BEGAN + state(FINISHED, value=ValueRecord(b"v", "here", b"d", "pickle", "int", 4, True))
     batch = fold("run", 100, data)
-    value = (b"v", "pickle", "int", 4, 1, "here", b"d")
+    value = (b"v", 4, 1, "pickle", "int", "here", b"d")
     expected = (1, -1, 1, "Success", None, 10.0, 11.0, 1, *value, None, None, b"in", None)
     assert batch.rows == {(1, -1): expected}
     assert (batch.run_id, batch.start, batch.end) == ("run", 100, 100 + len(data))
     assert (expected[STATE], expected[STARTED], expected[FINISHED_COLUMN]) == ("Success", 10.0, 1)
-    assert expected[RARE:] == ("here", b"d", None, None, b"in", None)
+    assert expected[RARE:] == ("pickle", "int", "here", b"d", None, None, b"in", None)
 
 
 def test_a_task_run_that_began_is_running():
@@ -78,5 +78,5 @@ def test_it_ends_with_the_last_whole_entry():
 
 
 def test_damage_is_said():
-    batch = fold("run", 0, BEGAN + b"\x05\0\0\0abcdefghijkl")
+    batch = fold("run", 0, BEGAN + b"\x05\0\0\0\xfa\xff\xff\xffabcdefghijkl")
     assert (batch.end, batch.damaged) == (len(BEGAN), True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 
 from headrace import Flow, Task, task
 from headrace.engine.worker import Work
-from headrace.remote import Courier
+from headrace.remote import Courier, Workshop
 
 
 class Value:
@@ -39,3 +40,15 @@ def test_what_two_calls_of_a_task_have_in_common_is_sent_once():
     courier = Courier()
     first, second = (courier.parts(work(each, 1)) for each in flow.sorted_tasks())
     assert first is second
+
+
+def test_state_handlers_stay_with_the_driver():
+    """They are called there, and may hold what cannot be pickled."""
+    lock = threading.Lock()
+    handled = take.copy(state_handlers=[lambda _task, _old, new: new if lock.locked() else None])
+    courier, workshop = Courier(), Workshop()
+    run, part = courier.parts(work(handled, 5))
+    workshop.add(run)
+    workshop.add(part)
+    assert workshop.work(run.id, part.id, courier.call(work(handled, 5)))().state.result == 5
+    assert len(handled.state_handlers) == 1

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.faults.experiment import Experiment, Trial
+from tests.faults.sidelog import SideLog
+
 from headrace import Flow, task
 from headrace.exceptions import WorkerCrashedError
 from headrace.states import Crashed, State
-from tests.faults.experiment import Experiment, Trial
-from tests.faults.sidelog import SideLog
 
 _SIBLINGS = 19
 _PATIENCE = 30.0
@@ -80,7 +81,7 @@ class Crash(Experiment):
                     doomed = task(victim)(trial.log, death, random.uniform(0, 0.1))
                 else:
                     siblings.append(task(sibling)(trial.log, number))
-            followers = task(follower).map([trial.log] * 20, siblings + [0])
+            followers = task(follower).map([trial.log] * 20, [*siblings, 0])
         states = trial.run(flow, trial.make_executor(workers=20, kill_grace=1)).result
         _check_verdict(trial, states[doomed], death)
         findings = trial.findings

@@ -6,12 +6,13 @@ import os
 import subprocess
 import time
 
-from headrace import Flow, task
-from headrace.exceptions import WorkerCrashedError
-from headrace.states import Crashed, State
 from tests.faults import memory_group
 from tests.faults.experiment import Experiment, Trial
 from tests.faults.sidelog import SideLog
+
+from headrace import Flow, task
+from headrace.exceptions import WorkerCrashedError
+from headrace.states import Crashed, State
 
 _BLOCK = 1_000_000
 _WORKER_LIMIT = 700_000_000

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from headrace import Flow, task
-from headrace.states import TimedOut
 from tests.faults import leftovers
 from tests.faults.experiment import Experiment, Trial
 from tests.faults.sidelog import SideLog
+
+from headrace import Flow, task
+from headrace.states import TimedOut
 
 _TIMEOUT = 1.0
 _GRACE = 1.0

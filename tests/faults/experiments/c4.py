@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
-from headrace import Flow, task
 from tests.faults import leftovers
 from tests.faults.experiment import Experiment, Trial
 from tests.faults.sidelog import SideLog
+
+from headrace import Flow, task
 
 _LIFE = 60.0
 _TIMEOUT = 1.0
@@ -122,7 +123,7 @@ class Offspring(Experiment):
     name = "C4"
     title = "a task leaves daemons and other processes behind, and times out, is cancelled, crashes or returns"
     # If the driver is killed, its supervisor looks for it once a second.
-    settle = 3.0
+    settle: ClassVar[Mapping[str, float]] = {"processes": 3.0}
 
     def inside(self, trial: Trial) -> None:
         offspring, end = _kind(trial)

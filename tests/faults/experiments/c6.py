@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from headrace import Flow, task
-from headrace.states import Crashed
-from headrace.triggers import always_run
 from tests.faults.experiment import Experiment, Trial
+
+from headrace import Flow, task
+from headrace.triggers import always_run
 
 
 class Odd(BaseException):
@@ -52,7 +52,7 @@ def _close_standard_files() -> None:
 def _close_standard_streams() -> None:
     sys.stdout.close()
     sys.stderr.close()
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdout = sys.stderr = None
 
 
 def _close_all_files() -> None:
@@ -160,7 +160,9 @@ def misbehave(misdeed: str) -> None:
 
 class Misdeeds(Experiment):
     name = "C6"
-    title = "a task raises what is no Exception, or changes folder, environment, signals, files or threads of its process"
+    title = (
+        "a task raises what is no Exception, or changes folder, environment, signals, files or threads of its process"
+    )
 
     def inside(self, trial: Trial) -> None:
         misdeed = trial.choose(list(_MISDEEDS))
@@ -178,4 +180,6 @@ class Misdeeds(Experiment):
         findings.none_of("lost", [] if states[after].is_successful() else [f"after {misdeed}: {states[after]!r}"])
         if states[after].is_successful():
             clean, now = states[before].result, states[after].result
-            findings.none_of("not clean", [f"{misdeed}: {name} is {now[name]}" for name in clean if clean[name] != now[name]])
+            findings.none_of(
+                "not clean", [f"{misdeed}: {name} is {now[name]}" for name in clean if clean[name] != now[name]]
+            )

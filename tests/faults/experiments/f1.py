@@ -10,13 +10,14 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+from tests.faults.experiment import Experiment, Trial
+from tests.faults.leftovers import is_running
+from tests.faults.sidelog import SideLog
+
 from headrace import Engine, Flow, Task, context, task, unmapped
 from headrace.exceptions import WorkerCrashedError
 from headrace.plugins import TaskRunInfo, hookimpl
 from headrace.states import State
-from tests.faults.experiment import Experiment, Trial
-from tests.faults.leftovers import is_running
-from tests.faults.sidelog import SideLog
 
 _MAPPED = 400
 _CHAIN = 50
@@ -107,7 +108,9 @@ class Killing(Experiment):
         found = (states[added].result, states[last].result)
         findings.none_of("wrong results", [] if found == expected else [found])
         findings.count("begun again", sum(times - 1 for times in trial.log.count("begin").values()))
-        late = [e.task for e in trial.log.read() if e.event == "begin" and e.moment > recorder.moments.get(e.task, e.moment)]
+        late = [
+            e.task for e in trial.log.read() if e.event == "begin" and e.moment > recorder.moments.get(e.task, e.moment)
+        ]
         findings.none_of("begun again when finished", late)
 
 

@@ -6,11 +6,12 @@ import os
 import signal
 import time
 
+from tests.faults.experiment import Experiment, Trial
+from tests.faults.sidelog import SideLog
+
 from headrace import Flow, task, unmapped
 from headrace.exceptions import WorkerCrashedError
 from headrace.states import Crashed
-from tests.faults.experiment import Experiment, Trial
-from tests.faults.sidelog import SideLog
 
 _OTHERS = 20
 _RETRIES = 2

@@ -6,11 +6,12 @@ import signal
 import threading
 import time
 
-from headrace import Flow, task, unmapped
-from headrace.states import Crashed
 from tests.faults.dask_cluster import Cluster, make_executor
 from tests.faults.experiment import Experiment, Trial
 from tests.faults.sidelog import SideLog
+
+from headrace import Flow, task, unmapped
+from headrace.states import Crashed
 
 _TASKS = 100
 _LINK_TIMEOUT = 5.0
@@ -45,12 +46,16 @@ class Scheduler(Experiment):
         fault.join()
         findings, states = trial.findings, state.result[naps].map_states
         findings.none_of("run twice", [run for run, times in trial.log.count("begin").items() if times > 1])
-        findings.none_of("false states", [each for each in states if not isinstance(each, Crashed) and each.is_failed()])
+        findings.none_of(
+            "false states", [each for each in states if not isinstance(each, Crashed) and each.is_failed()]
+        )
         crashed = [each for each in states if isinstance(each, Crashed)]
         if kind == "silent for a while":
             findings.none_of("false crashes", crashed)
             return
-        findings.none_of("crashes without an address", [each for each in crashed if cluster.address not in str(each.message)])
+        findings.none_of(
+            "crashes without an address", [each for each in crashed if cluster.address not in str(each.message)]
+        )
         findings.none_of("wrong verdicts", [] if state.is_failed() and crashed else [state])
         findings.time("over after", ended - fault.moment, _LINK_TIMEOUT + _SLACK)
 

@@ -7,11 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from headrace import Flow, task
-from headrace.exceptions import ExecutorError
 from tests.faults.dask_cluster import Cluster, make_executor
 from tests.faults.experiment import Experiment, Trial
 from tests.faults.sidelog import SideLog
+
+from headrace import Flow, task
+from headrace.exceptions import ExecutorError
 
 _LIMIT = 20.0
 # What the message must name.
@@ -20,21 +21,21 @@ _KINDS = {
     "Python": ("Python is ", " here and 3.99.0 there"),
     "plugin": ("headrace-odd is 1.0 here and missing there",),
 }
-_STORE = '''\
+_STORE = """\
 from headrace.plugins import ResultStoreSpec, hookimpl
 
 
 @hookimpl
 def headrace_result_stores():
     return [ResultStoreSpec(name="odd", factory="headrace_plugins.memory:MemoryStore", summary="As memory.")]
-'''
-_PRETENCE = '''\
+"""
+_PRETENCE = """\
 import sys
 from collections import namedtuple
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 sys.version_info = Version(3, 99, 0, "final", 0)
-'''
+"""
 
 
 def touch(log: SideLog) -> None:

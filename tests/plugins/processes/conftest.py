@@ -165,6 +165,8 @@ class PlayedSupervisor:
     def start(self, worker: int, connection: socket.socket, page: int) -> None:
         if self.refuses is not None:
             raise self.refuses
+        if self._ours.fileno() < 0:
+            raise BrokenPipeError
         self.workers[worker] = PlayedWorker(connection, page)
         if self.on_start is not None:
             self.on_start(self.workers[worker], worker)

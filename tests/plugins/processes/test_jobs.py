@@ -9,6 +9,7 @@ import socket
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -167,7 +168,8 @@ def test_an_answered_job_is_not_lost_with_its_worker(supervisor, handle, new_job
 
 
 def test_a_job_that_nobody_lives_to_begin_is_given_up(supervisor, new_job):
-    job, lost = new_job(), []
+    job = new_job()
+    lost: list[Any] = []
     for id_ in (1, 2, 3):
         handle = WorkerHandle(id_, supervisor, nameless_file)
         send(handle, job)

@@ -158,7 +158,7 @@ def make_quick(it: Desk, *keys: int) -> None:
     """Let the pool see that the task is quick."""
     for key in keys:
         it.submit(key)
-        until(lambda: len(it.outcomes) > 0 and it.outcomes[-1].key == key)
+        it.wait(key + 1)
 
 
 def test_quick_jobs_wait_at_a_worker(desk):
@@ -362,7 +362,7 @@ def test_a_machine_that_refuses_all_processes_ends_in_a_clear_error(desk):
 
 def test_a_machine_that_refuses_another_process_has_to_do_with_those_there_are(desk, caplog):
     it = desk(2, serve=lambda _key: None)
-    it.supervisor.on_start = None
+    it.supervisor.on_start = lambda _worker, id_: it.supervisor.end(id_, -1, errno.EAGAIN)
     it.supervisor.end(2, -1, errno.EAGAIN)
     it.submit(*range(20))
     assert {type(state) for state in it.wait(20).values()} == {Success}
@@ -441,11 +441,9 @@ def test_a_supervisor_that_dies_again_and_again_ends_in_a_clear_error(desk, seve
         each.on_start = lambda _worker, _id, each=each: each.die()
     several[0].die()
     it.submit(0, 1)
-    for state in it.wait(2).values():
-        assert isinstance(state, Crashed)
-        assert "dies again and again" in str(state.result)
-    it.submit(2)
-    assert isinstance(it.wait(3)[2], Crashed)
+    assert {type(state) for state in it.wait(2).values()} == {Crashed}
+    it.submit(2, 3)
+    assert "dies again and again" in str(it.wait(4)[3].result)
 
 
 def test_no_supervisor_leaves_nothing_behind():
@@ -596,13 +594,12 @@ def test_nothing_waits_for_a_thread_that_has_failed(desk):
     assert isinstance(it.wait(4)[4], Crashed)
 
 
-def test_closing_kills_what_runs_and_delivers_nothing(desk):
+def test_closing_kills_what_runs(desk):
     it = desk(2)
     it.submit(0, 1, 2)
     it.worker().page.begin(it.worker().call()[0])
     it.close()
     assert it.supervisor.kills == [1, 2]
-    assert it.outcomes == []
 
 
 def test_closing_waits_for_what_a_stopped_task_has_started_and_kills_it_then(desk):

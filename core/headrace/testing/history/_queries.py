@@ -101,7 +101,7 @@ class Queries(RunStoreTests):
             store.run("aaa")
         assert set(caught.value.near) == ids
 
-    @pytest.mark.parametrize("name", ["nigth", "aaac", "%", "_____________", "", "latest'--"])
+    @pytest.mark.parametrize("name", ["ngiht", "aaac", "%", "_____________", "", "latest'--"])
     def test_a_name_that_fits_none_lists_the_nearest(self, store: RunStore, name: str) -> None:
         """What is meant may be near what was said; nothing in a name has a meaning of its own."""
         _begin(store, id="aaaa1111-0000", name="night")

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from distributed import Client
-from headrace.exceptions import ExecutorError, PluginOptionError, describe
 
+from headrace.exceptions import ExecutorError, PluginOptionError, describe
 from headrace_dask.environments import differences, environment, question
 
 if TYPE_CHECKING:
@@ -117,8 +117,10 @@ def _close_client(client: Client) -> None:
 def _make_cluster(options: ClusterOptions, stack: ExitStack) -> Any:
     make = _cluster_class(options.cluster_class or _LOCAL)
     settings = dict(options.cluster_kwargs)
-    if options.cluster_class is None and not options.debug:
-        settings.setdefault("silence_logs", logging.CRITICAL)
+    if options.cluster_class is None:
+        # Any free port: another run of this machine may have Dask's own choice.
+        settings.setdefault("dashboard_address", ":0")
+        settings.setdefault("silence_logs", logging.WARNING if options.debug else logging.CRITICAL)
     try:
         cluster = make(**settings)
     except Exception as error:  # a class of anybody's
@@ -145,7 +147,7 @@ def _cluster_class(named: str | Callable[..., Any]) -> Callable[..., Any]:
 
 def check_environments(client: Client, plugins: Mapping[str, str]) -> dict[str, str | None]:
     """Return what this environment is; raise ExecutorError if the scheduler or a worker has another."""
-    here = environment(plugins)
+    here = {**environment(plugins), **plugins}
     asked = question(plugins)
     there = {"scheduler": client.run_on_scheduler(eval, asked), **client.run(eval, asked)}
     found = {where: differences(here, each) for where, each in there.items()}

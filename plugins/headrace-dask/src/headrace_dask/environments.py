@@ -27,7 +27,9 @@ def question(names: Iterable[str] = ()) -> str:
     It is sent as text, because a process that lacks a distribution, or has another Python, cannot be asked otherwise.
     """
     asked = json.dumps(sorted({*_ALWAYS, *names} - {_PYTHON}))
-    version = "next((str(each.version) for each in __import__('importlib.metadata').metadata.distributions(name=name)), None)"
+    version = (
+        "next((str(each.version) for each in __import__('importlib.metadata').metadata.distributions(name=name)), None)"
+    )
     python = "'.'.join(map(str, __import__('sys').version_info[:3]))"
     return f"{{{_PYTHON!r}: {python}, **{{name: {version} for name in {asked}}}}}"
 

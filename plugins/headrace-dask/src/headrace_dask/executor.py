@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from distributed import Client, performance_report
+
 from headrace.abc import Capability, Executor
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, PluginOptionError, TaskDefinitionError, describe
 from headrace.log import get_logger
 from headrace.states import Failed
-
 from headrace_dask.clusters import ClusterOptions, check_environments, open_client
 from headrace_dask.names import plugin_name, topic_name
 from headrace_dask.packing import Packer
@@ -26,7 +25,7 @@ from headrace_dask.site import ask_to_stop
 from headrace_dask.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import ExitStack
 
     from headrace.abc import ExecutorContext
@@ -154,7 +153,9 @@ class DaskExecutor(Executor):
                 hint="Start one: `dask worker ADDRESS`.",
             ) from error
 
-    def _open_session(self, client: Client, environment: dict[str, str | None], threads: int, stack: ExitStack) -> Session:
+    def _open_session(
+        self, client: Client, environment: dict[str, str | None], threads: int, stack: ExitStack
+    ) -> Session:
         token, topic = self._token, topic_name(self._token)
         provision = Provision(client, token)
         session = Session(
@@ -178,16 +179,16 @@ class DaskExecutor(Executor):
         watch.stop()
         if session.broken is None:
             with suppress(Exception):  # what cannot be tidied up on the cluster must not undo a run that is over
-                session.client.unsubscribe_topic(topic_name(self._token))
                 session.client.run_on_scheduler(finish, self._token, callback_timeout=_PATIENCE)
         session.close()
+        # The scheduler has forgotten the topic by now; Dask has no way to make a client that stays open do so.
+        getattr(session.client, "_event_handlers", {}).pop(topic_name(self._token), None)
         self._session = None
         self._depth_of = _no_depth
 
     # -- work ----------------------------------------------------------------------------------------------------
 
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
-        """Send ``work`` to the cluster."""
         session = self._session
         assert session is not None
         try:
@@ -196,7 +197,6 @@ class DaskExecutor(Executor):
             deliver(Outcome(work.key, Failed(describe(error), error)))
 
     def withdraw(self) -> list[Work]:
-        """Take back what no worker has."""
         session = self._session
         if session is None or session.broken is not None:
             return []
@@ -207,27 +207,24 @@ class DaskExecutor(Executor):
         return session.take_back(tickets)
 
     def cancel(self, *, force: bool) -> None:
-        """Ask the tasks that run to stop; with ``force``, kill the workers they are on and give up the others."""
         session = self._session
         if session is None or session.broken is not None:
             return
-        coroutine = self._kill(session) if force else self._ask_to_stop(session)
+        # What is submitted from now on, to clean up, is not cancelled.
+        ticket, sent = session.cancel(), session.pending
+        coroutine = self._kill(session, sent) if force else self._ask_to_stop(session, ticket)
         asyncio.run_coroutine_threadsafe(coroutine, session.client.loop.asyncio_loop)
 
-    async def _ask_to_stop(self, session: Session) -> None:
-        ticket = session.cancel()
+    async def _ask_to_stop(self, session: Session, ticket: int) -> None:
         with suppress(Exception):  # those that do not hear it are killed later
-            await asyncio.wait_for(
-                session.client.run(ask_to_stop, self._token, ticket, on_error="ignore"), timeout=_PATIENCE
-            )
+            asking = session.client.run(ask_to_stop, self._token, ticket, on_error="ignore")
+            await asyncio.wait_for(asking, timeout=_PATIENCE)
 
-    async def _kill(self, session: Session) -> None:
-        session.cancel()
-        before = session.pending
+    async def _kill(self, session: Session, sent: Sequence[int]) -> None:
         dying: list[int] = []
         with suppress(Exception):  # what cannot be killed is given up
             dying = await asyncio.wait_for(session.client.run_on_scheduler(kill, self._token), timeout=_PATIENCE)
-        session.give_up("Was cancelled; if it had begun it may go on where it runs.", set(before).difference(dying))
+        session.give_up("Was cancelled; if it had begun it may go on where it runs.", set(sent).difference(dying))
 
 
 def _no_depth(_slug: str) -> int:

@@ -6,11 +6,10 @@ import logging
 import pickle
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from headrace.log import capture_lines
 from headrace.remote import Levels, RecordForwarder
-
 from headrace_dask.messages import LOG, PRINT
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Forwarding:
         self._handler.addFilter(self._is_ours)
         _listen(levels)
 
-    def __enter__(self) -> Forwarding:
+    def __enter__(self) -> Self:
         logging.root.addHandler(self._handler)
         return self
 

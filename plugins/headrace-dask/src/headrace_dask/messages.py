@@ -6,9 +6,10 @@ begins with a word.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from headrace.remote import Levels, Part
+if TYPE_CHECKING:
+    from headrace.remote import Levels, Part
 
 __all__ = ["ERRED", "GONE", "JOINED", "LOG", "LOST", "OUTCOME", "PRINT", "RESTARTED", "RUNS", "STUCK", "Manifest"]
 

@@ -9,7 +9,6 @@ from headrace.engine.values import approximate_size
 from headrace.references import ResultReference
 from headrace.remote import Courier, Levels, Part
 from headrace.remote.pickles import Pickler
-
 from headrace_dask.messages import Manifest
 from headrace_dask.processes import this_process
 from headrace_dask.references import Again, Kept

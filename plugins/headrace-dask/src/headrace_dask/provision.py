@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from distributed import Client
+
     from headrace.exceptions import HeadraceError
 
 __all__ = ["Provision"]
@@ -105,12 +106,15 @@ class Provision(Lender):
         self.send()
         there = [each for each, error in zip(kept, errors, strict=True) if error is None]
         values = iter(await self._gathered(there))
-        return [next(values) if error is None else Missing(unavailable(each, error)) for each, error in zip(kept, errors, strict=True)]
+        return [
+            next(values) if error is None else Missing(unavailable(each, error))
+            for each, error in zip(kept, errors, strict=True)
+        ]
 
     async def _gathered(self, kept: list[Kept]) -> list[Any | Missing]:
         try:
             found: list[Any] = await self._client.gather([each.future for each in kept], asynchronous=True)
-        except (Exception, asyncio.CancelledError) as error:  # reading a value back runs code of others
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - reading a value back runs code of others
             if len(kept) == 1:
                 return [Missing(unavailable(kept[0], error))]
             return [value for each in kept for value in await self._gathered([each])]

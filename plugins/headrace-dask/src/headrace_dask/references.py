@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from headrace.abc import ResultReference
 from headrace.exceptions import ResultError, describe
 from headrace.remote.pickles import load
-
 from headrace_dask.shipping import element_of, needs, supplied, unpacked, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from distributed import Future
 

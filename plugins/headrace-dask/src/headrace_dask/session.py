@@ -17,10 +17,7 @@ from headrace.log import get_logger
 from headrace.remote import replay, unpack_outcome
 from headrace.remote.pickles import Pickler
 from headrace.states import Cancelled, Failed
-
 from headrace_dask import messages
-from headrace_dask.packing import Packer
-from headrace_dask.provision import Provision
 from headrace_dask.references import Again, DaskReference, Kept, SmallResult
 from headrace_dask.site import run_call, stored
 from headrace_dask.submissions import Submission, resources_of
@@ -29,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from distributed import Client
+
     from headrace.engine.worker import Work
     from headrace.states import State
-
     from headrace_dask.journal import Last
+    from headrace_dask.packing import Packer
+    from headrace_dask.provision import Provision
     from headrace_dask.site import Found
 
 __all__ = ["Session"]
@@ -55,7 +54,15 @@ class Session:
     """
 
     def __init__(
-        self, client: Client, token: str, packer: Packer, provision: Provision, *, most_deaths: int, outlives_run: bool, enough: int
+        self,
+        client: Client,
+        token: str,
+        packer: Packer,
+        provision: Provision,
+        *,
+        most_deaths: int,
+        outlives_run: bool,
+        enough: int,
     ) -> None:
         self.client = client
         self._enough = enough
@@ -84,12 +91,12 @@ class Session:
         self._handlers: dict[str, Callable[..., None]] = {
             messages.OUTCOME: self._outcome,
             messages.LOG: lambda fields: replay(pickle.loads(fields)),
-            messages.PRINT: lambda line: print(pickle.loads(line)),
+            messages.PRINT: lambda line: print(pickle.loads(line)),  # noqa: T201 - a task printed it
             messages.JOINED: self.workers.add,
             messages.GONE: self._gone,
             messages.ERRED: self._erred,
             messages.LOST: self._lost,
-            messages.STUCK: lambda ticket: self.stuck.setdefault(ticket),
+            messages.STUCK: self.stuck.setdefault,
             messages.RUNS: lambda ticket: self.stuck.pop(ticket, None),
             messages.RESTARTED: lambda: self.break_off("somebody restarted the cluster, and everything on it is gone"),
         }
@@ -138,7 +145,7 @@ class Session:
             together = list(group)
             try:
                 self._send(together)
-            except Exception as error:  # noqa: BLE001 - the client may be closed by now; nobody else would be told
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for what is lost by it
                 for submission in together:
                     if self._pending.pop(submission.ticket, None) is not None:
                         self._deliver(submission, submission.work.failed(error))
@@ -227,7 +234,7 @@ class Session:
     # -- what goes wrong -----------------------------------------------------------------------------------------
 
     def _gone(self, worker: str, tickets: Iterable[int], last: Last | None) -> None:
-        """Take note that a worker is gone: what it was running has crashed, and what it had not begun goes elsewhere."""
+        """Take note that a worker is gone: what it ran has crashed, and what it had not begun goes elsewhere."""
         self.workers.discard(worker)
         self._unfit.pop(worker, None)
         begun, done = last or ((), ())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Needs", "element_of", "lent", "needs", "noted", "supplied", "supplying", "supply", "unpacked", "whole"]
+__all__ = ["Needs", "element_of", "lent", "needs", "noted", "supplied", "supply", "supplying", "unpacked", "whole"]
 
 T = TypeVar("T")
 
@@ -89,12 +89,12 @@ def supplied(place: int, index: int) -> Any:
 
 def lent(place: int) -> Any:
     """Return the value of the pickle at a place."""
-    return pickle.loads(supply(place))  # noqa: S301 - the process that drives the run has made it
+    return pickle.loads(supply(place))
 
 
 def unpacked(data: bytes, index: int) -> Any:
     """Return the value of a pickle that travelled with the call, or one element of it."""
-    return element_of(pickle.loads(data), index)  # noqa: S301 - a task of the same run has made it
+    return element_of(pickle.loads(data), index)
 
 
 def element_of(value: Any, index: int) -> Any:

@@ -8,14 +8,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from distributed import get_worker
-from headrace.engine.values import approximate_size
+
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, TransferError, describe
 from headrace.remote import Call, PackedOutcome, Part, Workshop, pack_outcome
 from headrace.remote.pickles import Pickler, load
 from headrace.run_context import RunFrame, run_around
 from headrace.states import Failed
-
 from headrace_dask.environments import differences, environment
 from headrace_dask.forwarding import Forwarding
 from headrace_dask.journal import Journal
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from distributed import Worker
+
     from headrace.engine.worker import Work
 
 __all__ = ["INLINE", "Found", "UnfitWorkerError", "ask_to_stop", "close_site", "run_call", "same", "stored", "take"]
@@ -38,7 +38,7 @@ INLINE: Final = 8_192
 _EXTENSION: Final = "headrace"
 # What can be mapped over where it is: iterating over these gives what indexing does.
 _INDEXED: Final = (list, tuple, range, str)
-# What Dask can always send from one worker to another.
+# What can always be sent from one worker to another.
 _SOUND: Final = frozenset({bytes, bytearray, str})
 
 
@@ -96,7 +96,7 @@ def _open_site(worker: Worker, token: str, data: bytes) -> Site:
     with _opening:
         sites = _sites(worker)
         if token not in sites:
-            sites[token] = Site(worker, pickle.loads(data))  # noqa: S301 - the process that drives the run has made it
+            sites[token] = Site(worker, pickle.loads(data))
         return sites[token]
 
 
@@ -174,14 +174,15 @@ class Site:
 
     def _found(self, name: str, value: Any) -> Found:
         """Say what is known of a result; raise TransferError if no other process can have it."""
-        what = f"What task {name!r} returned"
-        size = approximate_size(value, INLINE)
-        if size > INLINE:
-            _check_picklable(value, what)
-            return Found(None, _size(value), _length(value))
-        data = self._pickler.dump(value, what, parts={"result": value})
-        # What holds more than it shows is found out only now.
-        return Found(data if len(data) <= INLINE else None, len(data), _length(value))
+        size = _plain_size(value)
+        if size is not None and size > INLINE:
+            return Found(None, size, _length(value))
+        buffers: list[Any] = []
+        # Also where it stays: otherwise those that need it would fail, and not the task that made it.
+        data = self._pickler.dump(value, f"What task {name!r} returned", buffers, {"result": value})
+        if not buffers and len(data) <= INLINE:
+            return Found(data, len(data), _length(value))
+        return Found(None, len(data) + sum(buffer.raw().nbytes for buffer in buffers), _length(value))
 
     def stop_up_to(self, ticket: int) -> None:
         """Begin nothing of what was sent so far, and ask the tasks that run to stop."""
@@ -201,12 +202,6 @@ def _check(worker: Worker, manifest: Manifest) -> None:
         raise UnfitWorkerError(f"Worker {worker.address} cannot work for this run: {'; '.join(found)}.")
 
 
-def _size(value: Any) -> int:
-    from dask.sizeof import sizeof
-
-    return int(sizeof(value))
-
-
 def _length(value: Any) -> int | None:
     if type(value) in _INDEXED:
         return len(value)
@@ -214,16 +209,13 @@ def _length(value: Any) -> int | None:
     return shape[0] if isinstance(shape, tuple) and shape else None
 
 
-def _check_picklable(value: Any, what: str) -> None:
-    """Raise TransferError for what another worker could not have: the task that made it has failed, not its readers."""
-    if type(value) in _SOUND or _is_plain_array(value):
-        return
-    # Nothing is kept of it: large buffers are only looked at.
-    Pickler().dump(value, what, [], {"result": value})
-
-
-def _is_plain_array(value: Any) -> bool:
-    return type(value).__module__ == "numpy" and not getattr(value, "dtype", value).hasobject
+def _plain_size(value: Any) -> int | None:
+    """Return how many bytes are in what can certainly be sent anywhere, or None for anything else."""
+    if type(value) in _SOUND:
+        return len(value)
+    if type(value).__module__ == "numpy" and isinstance(getattr(value, "nbytes", None), int):
+        return None if value.dtype.hasobject else int(value.nbytes)
+    return None
 
 
 # -- called from elsewhere -------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from distributed import Future
-    from headrace.engine.worker import Outcome, Work
 
+    from headrace.engine.worker import Outcome, Work
     from headrace_dask.references import Kept
 
 __all__ = ["Submission", "resources_of"]

@@ -66,7 +66,7 @@ class Watch:
             await asyncio.sleep(min(5.0, self._link_timeout))
             try:
                 await asyncio.wait_for(session.client.scheduler.echo(data=0), self._link_timeout)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 session.break_off(f"its scheduler has not answered for {self._link_timeout:g} s")
             except (OSError, AttributeError):  # the link is gone, which the other look sees as well
                 continue

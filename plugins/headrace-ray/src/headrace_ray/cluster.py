@@ -11,6 +11,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
+from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from headrace.exceptions import ExecutorError, describe
@@ -25,6 +26,8 @@ __all__ = ["Connection", "Settings", "connect"]
 # Seconds that a Ray of our own gets to start.
 _START_SECONDS: Final = 90.0
 _PAUSE: Final = 0.2
+# Seconds that Ray needs to show what was printed last; what has not been shown by the end is lost.
+_PRINTING: Final = 0.5
 # Nodes whose workers are looked at before the run; those of others look for themselves.
 _MOST_NODES_ASKED: Final = 32
 
@@ -80,7 +83,8 @@ class Connection:
 
 
 def _nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
+    nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+    return [node for node in nodes() if node["Alive"]]
 
 
 def _only(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
@@ -126,6 +130,8 @@ def _leave() -> None:
     with _process.lock:
         _process.users -= 1
         if _process.users == 0:
+            if _process.settings is None or _process.settings.init_kwargs.get("log_to_driver", True):
+                time.sleep(_PRINTING)
             ray.shutdown()
             assert _process.anchor is not None
             _process.anchor.leave()
@@ -138,7 +144,9 @@ def _check_fits(settings: Settings, ours: Settings | None) -> None:
     there = ray.get_runtime_context().gcs_address
     hint = "Leave out what says how to connect, to use that one, or call `ray.shutdown()` before the run."
     if settings.address not in (None, "auto") and not _is_at(settings.address, there):
-        raise ExecutorError(f"This process is connected to Ray at {there} already, and not to {settings.where}.", hint=hint)
+        raise ExecutorError(
+            f"This process is connected to Ray at {there} already, and not to {settings.where}.", hint=hint
+        )
     asked = {name: getattr(settings, name) for name in ("num_cpus", "resources", "init_kwargs")}
     given = ", ".join(f"`{name}`" for name, value in asked.items() if value)
     if given:
@@ -270,13 +278,15 @@ def _check_versions(settings: Settings, versions: Mapping[str, str]) -> None:
     deadline = time.monotonic() + max(settings.connect_timeout, _START_SECONDS)
     for address, ref in _asked(settings, versions):
         try:
-            theirs = ray.get(ref, timeout=max(0.1, deadline - time.monotonic()))
-        except ray.exceptions.GetTimeoutError:
+            theirs: Any = ray.get(ref, timeout=max(0.1, deadline - time.monotonic()))
+        except GetTimeoutError:
             # It may be busy. Its workers look for themselves when they get their first task.
             ray.cancel(ref, force=True)
             continue
-        except ray.exceptions.RayError as error:
-            raise ExecutorError(f"Workers of {settings.where} on node {address} cannot start: {describe(error)}") from error
+        except RayError as error:
+            raise ExecutorError(
+                f"Workers of {settings.where} on node {address} cannot start: {describe(error)}"
+            ) from error
         found = environment.differences(versions, theirs)
         if found:
             raise environment.mismatch(found, f"{settings.where} on node {address}")
@@ -285,7 +295,8 @@ def _check_versions(settings: Settings, versions: Mapping[str, str]) -> None:
 def _asked(settings: Settings, versions: Mapping[str, str]) -> list[tuple[str, Any]]:
     """Ask the workers of each node for their versions."""
     try:
-        probe: Any = ray.remote(max_retries=1, num_cpus=0, runtime_env=settings.runtime_env)(environment.probe())
+        options: dict[str, Any] = {"max_retries": 1, "num_cpus": 0, "runtime_env": settings.runtime_env}
+        probe: Any = ray.remote(**options)(environment.probe())
     except ValueError as error:
         raise ExecutorError(f"The `runtime_env` of executor 'ray' cannot be used: {error}") from error
     return [

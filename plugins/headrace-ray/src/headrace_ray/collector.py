@@ -11,6 +11,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
+from ray.exceptions import RayError
 
 from headrace.exceptions import ExecutorError, describe
 from headrace.log import get_logger
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["Collector"]
 
 # Seconds to wait for more outcomes while they come in numbers, and at most before new work is looked for.
-_SHORT: Final = 0.004
+_SHORT: Final = 0.008
 _LONG: Final = 0.05
 # How much of what is with Ray is worth being collected at once.
-_SHARE: Final = 8
+_SHARE: Final = 4
 # Seconds after which a task that runs may have something to say before it ends.
 _WHILE: Final = 2.0
+_EVERY: Final = 1.0
 # Seconds between a deadline, at which the worker itself interrupts Python code, and the end of its process.
 _GRACE: Final = 0.5
 # Seconds that it takes to die.
@@ -47,8 +49,8 @@ _STOPPING: Final = 10.0
 class Collector:
     """Waits for the work of one run.
 
-    ``each_round`` is called now and then while work is out and little happens; ``kill`` is given marks of work, and
-    kills the processes that do it.
+    ``look_around`` is called every second or so while work is out; ``kill`` is given marks of work, and kills the
+    processes that do it.
     """
 
     def __init__(
@@ -57,14 +59,15 @@ class Collector:
         window: Window,
         mailbox: str,
         *,
-        each_round: Callable[[], object],
+        look_around: Callable[[], object],
         kill: Callable[[Iterable[str]], object],
     ) -> None:
         self._store = store
         self._kill = kill
         self._window = window
         self._mailbox = mailbox
-        self._each_round = each_round
+        self._look_around = look_around
+        self._looked = time.monotonic()
         # What is out, by the key of the work, and as far as the thread has taken it in, by what it waits for.
         self._out: dict[int, Flight] = {}
         self._flights: dict[Any, Flight] = {}
@@ -106,11 +109,12 @@ class Collector:
         flights = list(self._out.values())
         for flight in flights:
             flight.cancelled = True
-            with suppress(ray.exceptions.RayError):
+            with suppress(RayError):
                 ray.cancel(flight.ref, force=force)
+            if force:
+                self._new.put(flight)
         if force and flights:
-            self._doomed = flights
-            self._doom = time.monotonic() + _DYING
+            self._doomed, self._doom = flights, time.monotonic() + _DYING
 
     def stop(self) -> None:
         """Kill what is left, and end."""
@@ -121,7 +125,7 @@ class Collector:
         self._out.clear()
         self._flights.clear()
         if self._mail is not None:
-            with suppress(ray.exceptions.RayError):
+            with suppress(RayError):
                 self._mail.close()
 
     def _open_mailbox(self) -> None:
@@ -155,12 +159,19 @@ class Collector:
             try:
                 flight = new.get(timeout=_WHILE)
             except Empty:
-                # What takes long is waited for here, where more can be done about it.
-                flights.update((flight.ref, flight) for flight in list(self._out.values()))
+                self._adopt()
                 continue
             if flight is None:
                 return
             flights[flight.ref] = flight
+
+    def _adopt(self) -> None:
+        """Wait here for what was to come by itself and takes long, since more can be done about it here."""
+        now = time.monotonic()
+        slow = [flight for flight in list(self._out.values()) if now - flight.since > _WHILE]
+        self._flights.update((flight.ref, flight) for flight in slow)
+        if slow and self._mail is None:
+            self._open_mailbox()
 
     def _round(self) -> None:
         if not self._flights:
@@ -168,14 +179,15 @@ class Collector:
         ready = self._ready(list(self._flights))
         for ref, answer in zip(ready, _answers(ready), strict=True):
             self._land(self._flights.pop(ref), answer)
+        now = time.monotonic()
         if self._timed:
-            self._kill_what_is_late()
-        if self._doomed and time.monotonic() > self._doom:
+            self._kill_what_is_late(now)
+        if self._doomed and now > self._doom:
             self._kill_what_is_left()
-        if not ready:
-            self._each_round()
-            if self._mail is None and self._oldest_is_slow():
-                self._open_mailbox()
+        if now - self._looked > _EVERY:
+            self._looked = now
+            self._adopt()
+            self._look_around()
 
     def _ready(self, refs: list[Any]) -> list[Any]:
         """Return what has ended. While much goes on, wait a moment for more of it; while little does, wait longer."""
@@ -194,25 +206,27 @@ class Collector:
     def _arrived(self, flight: Flight, future: Future[bytes]) -> None:
         """Deliver what came by itself. Called in a thread of Ray's, for what went when little else was out."""
         answer = future.exception() or future.result()
-        reply = pickle.loads(answer) if isinstance(answer, bytes) else None  # noqa: S301 - of a worker of this run
+        reply = pickle.loads(answer) if isinstance(answer, bytes) else None
         if reply is None or reply.mailed:
             self._new.put(flight)
         else:
             self._deliver(flight, reply)
 
     def _land(self, flight: Flight, answer: bytes | BaseException) -> None:
-        if isinstance(answer, BaseException):
-            # Ray complains about errors that nobody looks at, and this is one twice.
-            _answer(flight.result)
-        if mended(flight, answer):
-            flight.leave()
-            self._new.put(flight)
-            return
-        reply: Reply | BaseException
-        reply = pickle.loads(answer) if isinstance(answer, bytes) else answer  # noqa: S301 - of a worker of this run
-        if self._mail is not None and (flight.timed if isinstance(reply, BaseException) else reply.mailed):
-            # What was mailed before comes first: what the task logged, or its outcome, if it was too late.
-            self._take(self._mail.flush)
+        try:
+            if isinstance(answer, BaseException):
+                # Ray complains about errors that nobody looks at, and this is one twice.
+                _answer(flight.result)
+            if mended(flight, answer):
+                flight.leave()
+                self._new.put(flight)
+                return
+            reply: Reply | BaseException = pickle.loads(answer) if isinstance(answer, bytes) else answer
+            if self._mail is not None and (flight.timed if isinstance(reply, BaseException) else reply.mailed):
+                # What was mailed before comes first: what the task logged, or its outcome, if it was too late.
+                self._take(self._mail.flush)
+        except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
+            reply = error
         self._deliver(flight, flight.reply or reply)
 
     def _deliver(self, flight: Flight, reply: Reply | BaseException) -> None:
@@ -236,10 +250,6 @@ class Collector:
 
     # -- what workers say meanwhile ------------------------------------------------------------------------------
 
-    def _oldest_is_slow(self) -> bool:
-        oldest = next(iter(self._flights.values()), None)
-        return oldest is not None and time.monotonic() - oldest.since > _WHILE
-
     def _take(self, letters: Callable[[], Iterable[tuple[str, Any]]]) -> None:
         try:
             for kind, content in letters():
@@ -253,11 +263,10 @@ class Collector:
                     flight.reply = content[1]
                     # It waits for that; what the task has started ends with its process.
                     ray.cancel(flight.ref, force=True)
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             self._do_without_mail(error)
 
-    def _kill_what_is_late(self) -> None:
-        now = time.monotonic()
+    def _kill_what_is_late(self, now: float) -> None:
         for flight in list(self._timed.values()):
             if flight.deadline is not None and now > flight.deadline + _GRACE and not flight.late:
                 flight.late = True
@@ -277,7 +286,7 @@ class Collector:
 def _answers(refs: list[Any]) -> list[bytes | BaseException]:
     try:
         found: list[bytes | BaseException] = ray.get(refs)
-    except ray.exceptions.RayError:
+    except RayError:
         return [_answer(ref) for ref in refs]
     return found
 
@@ -285,6 +294,6 @@ def _answers(refs: list[Any]) -> list[bytes | BaseException]:
 def _answer(ref: Any) -> bytes | BaseException:
     try:
         data: bytes = ray.get(ref)
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         return error
     return data

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 import ray
+from ray.exceptions import RayError
 
 from headrace.engine.values import approximate_size
 from headrace.exceptions import ExecutorError, ResultError, describe
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher", "Flight", "Store"]
 
-# What is larger does not travel inside a call.
+# What is larger does not travel inside a call, or with each call of a task.
 _LARGE: Final = 65_536
+_LARGE_PART: Final = 16_384
 # How many large arguments of the driver's own are remembered, in case the next call has them too.
 _REMEMBERED: Final = 8
 
@@ -53,7 +55,7 @@ class Store:
             raise ResultError(f"The result of task {name!r} was kept by a Ray that is not connected any more.")
         try:
             data, *buffers = ray.get(ref)
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             raise _unfetched(name, error) from error
         # What the values are made of must not be memory that is Ray's.
         return [data, *map(bytearray, buffers)]
@@ -93,11 +95,25 @@ class Flight:
     """
 
     __slots__ = (
-        *("_call", "_route", "cancelled", "cargo", "deadline", "deliver", "departures", "late", "ref", "reply", "result"),
+        *(
+            "_call",
+            "_route",
+            "cancelled",
+            "cargo",
+            "deadline",
+            "deliver",
+            "departures",
+            "late",
+            "ref",
+            "reply",
+            "result",
+        ),
         *("sent", "since", "started", "work"),
     )
 
-    def __init__(self, work: Work, deliver: Callable[[Outcome], object], route: Route, call: bytes, cargo: Cargo) -> None:
+    def __init__(
+        self, work: Work, deliver: Callable[[Outcome], object], route: Route, call: bytes, cargo: Cargo
+    ) -> None:
         self.work = work
         self.deliver = deliver
         self.cargo = cargo
@@ -144,7 +160,7 @@ class Flight:
 
 
 def _new_mark() -> str:
-    return f"headrace {uuid4().hex[:12]}"
+    return f"[{uuid4().hex[:10]}]"
 
 
 class Dispatcher:
@@ -216,11 +232,11 @@ class Dispatcher:
         if self._connection.runtime_env is not None:
             options["runtime_env"] = self._connection.runtime_env
         # Ray shows the name in its reports, and as the title of the process.
-        return {**options, "name": f"{work.task.name} ({self._mark})"}
+        return {**options, "name": f"{work.task.name} {self._mark}"}
 
     def _sent_once(self, part: Part, what: str) -> tuple[Part, tuple[Any, ...]]:
         """Return a part as it travels with each call, and what Ray is to bring beside: a large one, put once."""
-        if len(part.data) <= _LARGE:
+        if len(part.data) <= _LARGE_PART:
             return part, ()
         if part.id not in self._parts:
             self._parts[part.id] = Part(part.id, b""), (ray.put([pickle.PickleBuffer(part.data)]),)

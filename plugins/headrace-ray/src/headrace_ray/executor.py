@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from headrace.abc import Capability, Executor
@@ -11,17 +10,18 @@ from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, PluginOptionError, TaskDefinitionError, describe
 from headrace.states import Failed
 from headrace_ray import environment, worker
-from headrace_ray.cluster import Connection, Settings, connect
+from headrace_ray.cluster import Settings, connect
 from headrace_ray.collector import Collector
 from headrace_ray.dispatch import Dispatcher, Store
 from headrace_ray.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import ExitStack
 
     from headrace.abc import ExecutorContext
     from headrace.engine.worker import Work
+    from headrace_ray.cluster import Connection
 
 __all__ = ["RayExecutor"]
 
@@ -63,7 +63,7 @@ class RayExecutor(Executor):
     ) -> None:
         if address not in (None, "local") and (num_cpus is not None or resources):
             raise PluginOptionError(
-                "Executor 'ray' joins a cluster where it is given an `address`, so `num_cpus` and `resources` say nothing.",
+                "Executor 'ray' joins a cluster where it has an `address`: `num_cpus` and `resources` say nothing.",
                 hint="Leave them out, or leave out `address` to start a Ray on this machine.",
             )
         for name, value in (("num_cpus", num_cpus), ("window", window), ("connect_timeout", connect_timeout)):
@@ -77,17 +77,16 @@ class RayExecutor(Executor):
             init_kwargs=init_kwargs or {},
             connect_timeout=connect_timeout,
         )
-        self._asked_window = window
-        self._window = Window(window)
-        self._looked = 0.0
-        self._connection: Connection | None = None
-        self._dispatcher: Dispatcher | None = None
-        self._collector: Collector | None = None
+        self._window = window
+        self._run: _Run | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_run": None}
 
     @property
     def capacity(self) -> int:
         """Return what keeps the cluster busy, as large as it is now."""
-        return self._window.size
+        return (Window(self._window) if self._run is None else self._run.window).size
 
     def start(self, context: ExecutorContext, stack: ExitStack) -> None:
         """Connect to Ray, or start it; on exit, undo that.
@@ -97,52 +96,61 @@ class RayExecutor(Executor):
         """
         versions = environment.versions(context.plugins)
         connection = connect(self._settings, versions, stack)
-        store = Store(connection)
-        self._connection = connection
-        self._dispatcher = Dispatcher(connection, store, versions)
-        self._window = Window(self._asked_window)
-        self._window.cpus = connection.cpus()
-        self._collector = Collector(
-            store, self._window, self._dispatcher.mailbox, each_round=self._look, kill=partial(_kill, connection)
-        )
-        self._looked = time.monotonic()
-        self._collector.start()
-        stack.callback(self._stop, store)
+        self._run = _Run(connection, versions, Window(self._window))
+        self._run.collector.start()
+        stack.callback(self._stop)
 
-    def _stop(self, store: Store) -> None:
-        assert self._collector is not None
-        self._collector.stop()
-        store.closed = not store.outlives_run
-        self._connection = self._dispatcher = self._collector = None
-
-    def _look(self) -> None:
-        """See how large the cluster is now."""
-        connection = self._connection
-        if connection is not None and not connection.fixed and time.monotonic() - self._looked > _LOOK_EVERY:
-            self._looked = time.monotonic()
-            self._window.cpus = connection.cpus()
+    def _stop(self) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            run.stop()
 
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
         """Hand ``work`` to Ray."""
-        if self._dispatcher is None or self._collector is None:
+        if self._run is None:
             raise ExecutorError("Executor 'ray' has not been started.")
         try:
-            flight = self._dispatcher.flight(work, deliver)
+            flight = self._run.dispatcher.flight(work, deliver)
         except (TaskDefinitionError, ExecutorError) as error:
-            # What the task asks for is its own mistake, which no other attempt will mend.
+            # What the task asks for is its own mistake.
             deliver(Outcome(work.key, Failed(describe(error), error)))
             return
-        self._collector.send(flight)
+        self._run.collector.send(flight)
 
     def cancel(self, *, force: bool) -> None:
         """Interrupt what runs, or kill its processes, and take back the rest."""
-        if self._collector is None or self._dispatcher is None:
+        if self._run is None:
             return
         if force:
-            self._dispatcher.begin_anew()
-        self._collector.cancel(force=force)
+            self._run.dispatcher.begin_anew()
+        self._run.collector.cancel(force=force)
 
 
-def _kill(connection: Connection, marks: Iterable[str]) -> None:
-    for mark in marks:
-        connection.on_each_node(worker.end_processes, mark)
+class _Run:
+    """What there is while a run goes on."""
+
+    def __init__(self, connection: Connection, versions: Mapping[str, str], window: Window) -> None:
+        self.window = window
+        self._connection = connection
+        self._store = Store(connection)
+        self.dispatcher = Dispatcher(connection, self._store, versions)
+        self.collector = Collector(
+            self._store, window, self.dispatcher.mailbox, look_around=self._look_around, kill=self._kill
+        )
+        window.cpus = connection.cpus()
+        self._looked = time.monotonic()
+
+    def stop(self) -> None:
+        """End what is left."""
+        self.collector.stop()
+        self._store.closed = not self._store.outlives_run
+
+    def _look_around(self) -> None:
+        """See how large the cluster is now."""
+        if not self._connection.fixed and time.monotonic() - self._looked > _LOOK_EVERY:
+            self._looked = time.monotonic()
+            self.window.cpus = self._connection.cpus()
+
+    def _kill(self, marks: Iterable[str]) -> None:
+        for mark in marks:
+            self._connection.on_each_node(worker.end_processes, mark)

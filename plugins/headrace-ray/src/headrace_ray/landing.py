@@ -83,7 +83,9 @@ def _stopped(before: State | None = None) -> Cancelled:
 
 def _timed_out(flight: Flight) -> Outcome:
     work = flight.work
-    error = TaskTimeoutError(f"Task {work.name!r} took longer than its timeout of {work.task.timeout:g} s and was killed.")
+    error = TaskTimeoutError(
+        f"Task {work.name!r} took longer than its timeout of {work.task.timeout:g} s and was killed."
+    )
     state = TimedOut(describe(error), error)
     state.started = flight.started
     return Outcome(work.key, state)

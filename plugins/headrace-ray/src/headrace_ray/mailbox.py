@@ -15,14 +15,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BEGUN", "LATE", "RECORDS", "Mailbox", "MailReader"]
+__all__ = ["BEGUN", "LATE", "RECORDS", "MailReader", "Mailbox"]
 
 BEGUN: Final = "begun"
 LATE: Final = "late"
 RECORDS: Final = "records"
-_TOKEN: Final = "token"
+_FLUSH: Final = "flush"
 # Seconds that the mailbox gets to answer; it has nothing to do but that.
 _PATIENCE: Final = 10.0
+_CLOSING: Final = 1.0
 
 
 class Mailbox:
@@ -65,18 +66,20 @@ class MailReader:
         """Return the letters that `ref` is ready for."""
         letters: list[tuple[str, Any]] = ray.get(self.ref)
         self.ref = self._mailbox.take.remote()
-        return [letter for letter in letters if letter[0] != _TOKEN]
+        return [letter for letter in letters if letter[0] != _FLUSH]
 
     def flush(self) -> Iterator[tuple[str, Any]]:
         """Yield every letter that was put before now."""
-        ray.get(self._mailbox.put.remote(_TOKEN, None), timeout=_PATIENCE)
+        ray.get(self._mailbox.put.remote(_FLUSH, None), timeout=_PATIENCE)
         found = False
         while not found:
             letters: list[tuple[str, Any]] = ray.get(self.ref, timeout=_PATIENCE)
             self.ref = self._mailbox.take.remote()
-            found = any(kind == _TOKEN for kind, _ in letters)
-            yield from (letter for letter in letters if letter[0] != _TOKEN)
+            found = any(kind == _FLUSH for kind, _ in letters)
+            yield from (letter for letter in letters if letter[0] != _FLUSH)
 
     def close(self) -> None:
-        """End the mailbox."""
+        """End the mailbox, when the last call of it has been answered: Ray complains about others."""
+        self._mailbox.put.remote(_FLUSH, None)
+        ray.wait([self.ref], timeout=_CLOSING)
         ray.kill(self._mailbox)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
+from ray.exceptions import RayError
 
 from headrace.remote import RecordForwarder
 from headrace_ray.mailbox import BEGUN, LATE, RECORDS
@@ -66,7 +67,7 @@ class Recorder:
             return records, False
         try:
             ray.get(self._receipt, timeout=_MAIL_SECONDS)
-        except ray.exceptions.RayError:
+        except RayError:
             return records, False
         return records, True
 
@@ -90,9 +91,9 @@ class Recorder:
 
     def _mailed(self) -> bool:
         try:
-            mailbox = ray.get_actor(self._address)
+            mailbox: Any = ray.get_actor(self._address)
             self._receipt = mailbox.put.remote(RECORDS, self._records)
-        except (ValueError, ray.exceptions.RayError):
+        except (ValueError, RayError):
             return False
         self._records = []
         return True
@@ -100,8 +101,8 @@ class Recorder:
 
 def _tell_that_it_begins(address: str, key: int) -> None:
     try:
-        ray.get(ray.get_actor(address).put.remote(BEGUN, key), timeout=_MAIL_SECONDS)
-    except (ValueError, ray.exceptions.RayError) as error:
+        _mail(address, BEGUN, key)
+    except (ValueError, RayError) as error:
         logging.getLogger("headrace.ray").warning(
             "The driver cannot be told that a task with a timeout begins, and so cannot kill it: %s", error
         )
@@ -113,7 +114,12 @@ def wait_for_the_end(address: str, key: int, reply: Reply) -> None:
     Returns if the driver does not, so that the reply goes the usual way.
     """
     try:
-        ray.get(ray.get_actor(address).put.remote(LATE, (key, reply)), timeout=_MAIL_SECONDS)
-    except (ValueError, ray.exceptions.RayError):
+        _mail(address, LATE, (key, reply))
+    except (ValueError, RayError):
         return
     time.sleep(_MAIL_SECONDS)
+
+
+def _mail(address: str, kind: str, content: object) -> None:
+    mailbox: Any = ray.get_actor(address)
+    ray.get(mailbox.put.remote(kind, content), timeout=_MAIL_SECONDS)

@@ -55,12 +55,15 @@ class ObjectStore(Protocol):
 
     def fetch(self, ref: Any, name: str) -> Parcel:
         """Return an object, as memory of this process; raise `ResultError`, of a lost one `LostObjectError`."""
+        ...
 
     def cut(self, ref: Any, pieces: int, length: int, name: str) -> list[Any]:
         """Return references to pieces of ``length`` elements each of a list, which stays where it is."""
+        ...
 
     def read_back(self, reload: Callable[[], object], name: str) -> Any:
         """Return a reference to what ``reload`` returns, called somewhere on the cluster."""
+        ...
 
 
 class Cargo:
@@ -182,7 +185,7 @@ class StoredReference(RayReference):
         return bool(self.ref.hex() == lost)
 
     def replace(self, lost: str) -> bool:
-        """Have the object made again, if it is the one that is lost; return False if there is nothing to make it from."""
+        """Have the object made again, if it is the lost one; return False if there is nothing to make it from."""
         if not self.hangs_on(lost):
             return True
         if self._reload is None:
@@ -206,14 +209,14 @@ class StoredReference(RayReference):
         per_piece = -(-length // wanted)
         count = -(-length // per_piece)
         refs = self._store.cut(self.ref, count, per_piece, self.name)
-        self._pieces = [Piece(self, number, ref, per_piece) for number, ref in enumerate(refs)]
+        self._pieces = [Piece(self, ref, per_piece) for ref in refs]
 
     def cut_again(self) -> None:
         """Have the pieces made again."""
         pieces = self._pieces
         refs = self._store.cut(self.ref, len(pieces), pieces[0].length, self.name)
         for piece, ref in zip(pieces, refs, strict=True):
-            piece.ref = ref
+            piece.is_now(ref)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return arrived, (_cargo.get().position(self),)
@@ -232,13 +235,17 @@ def _fetched(source: StoredReference | Piece, store: ObjectStore) -> Parcel:
 class Piece:
     """Some consecutive elements of a stored list, as an object of their own."""
 
-    __slots__ = ("_number", "length", "ref", "whole")
+    __slots__ = ("_cut_from", "length", "ref", "whole")
 
-    def __init__(self, whole: StoredReference, number: int, ref: Any, length: int) -> None:
+    def __init__(self, whole: StoredReference, ref: Any, length: int) -> None:
         self.whole = whole
-        self.ref = ref
         self.length = length
-        self._number = number
+        self.is_now(ref)
+
+    def is_now(self, ref: Any) -> None:
+        """Stand for an object that was cut from the whole just now."""
+        self.ref = ref
+        self._cut_from = self.whole.ref.hex()
 
     @property
     def name(self) -> str:
@@ -247,7 +254,7 @@ class Piece:
 
     def hangs_on(self, lost: str) -> bool:
         """Tell whether this is the object of that id, or was to be made from it."""
-        return self.ref.hex() == lost or self.whole.hangs_on(lost)
+        return lost in (self.ref.hex(), self._cut_from)
 
     def replace(self, lost: str) -> bool:
         """Have the pieces made again, and the whole first if that is lost; return False if that cannot be done."""

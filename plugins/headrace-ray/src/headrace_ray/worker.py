@@ -90,7 +90,7 @@ def run(head_and_call: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]:
 
 @lru_cache(maxsize=_KEPT_HEADS)
 def _head(data: bytes) -> Head:
-    head: Head = pickle.loads(data)  # noqa: S301 - what the driver of this run has made
+    head: Head = pickle.loads(data)
     return head
 
 
@@ -166,7 +166,7 @@ def cut(parcel: Parcel, per_piece: int) -> tuple[Parcel, ...] | Parcel:
     what = "A piece of a list that is mapped over"
     starts = range(0, len(values), per_piece)
     pieces = tuple(pack(pickler, values[start : start + per_piece], what) for start in starts)
-    return pieces if len(pieces) > 1 else pieces[0]
+    return pieces[0] if len(pieces) == 1 else pieces
 
 
 def end_processes(mark: str) -> None:

@@ -1,0 +1,185 @@
+"""Workers, schedulers and links that are lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+
+from headrace import Flow, task
+from headrace.exceptions import ExecutorError, ResultError, WorkerCrashedError
+from headrace.states import Crashed
+from headrace_dask import DaskExecutor
+
+Make = Callable[..., DaskExecutor]
+
+
+def _big(number: int) -> bytes:
+    return bytes([number]) * 100_000
+
+
+def _length(data: bytes) -> int:
+    return len(data)
+
+
+def _signal(pid: int, number: int) -> None:
+    os.kill(pid, number)
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _kill_who_has(client: Client, name: str) -> int:
+    """Kill the workers that have results of a task; return how many."""
+    pids = client.run(os.getpid)
+    owners = {worker for key, workers in client.who_has().items() if name in str(key) for worker in workers}
+    for worker in owners:
+        os.kill(pids[worker], signal.SIGKILL)
+    return len(owners)
+
+
+def test_work_that_a_lost_worker_had_not_begun_goes_to_another(executor: Make, tmp_path: Path) -> None:
+    """Each piece of work begins once, but for the one that kills its worker, whatever else was there."""
+
+    def note(number: int) -> int:
+        with (tmp_path / str(number)).open("a") as file:
+            file.write("begun\n")
+        if number == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.01)
+        return number
+
+    with Flow("one dies") as flow:
+        children = task(note, name="note").map(list(range(60)))
+    states = flow.run(executor=executor(), keep_results="all").result[children].map_states
+    assert [number for number, state in enumerate(states) if not state.is_successful()] == [20]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"begun\n"}
+
+
+def test_finished_work_is_not_done_again_when_its_results_are_lost(
+    executor: Make, client: Client, tmp_path: Path
+) -> None:
+    """A task that needs a lost result fails and says whose it is; the task that made it does not run again."""
+
+    def make(number: int) -> bytes:
+        (tmp_path / f"made {number} {time.monotonic()}").touch()
+        return _big(number)
+
+    def lose(_made: list[bytes]) -> int:
+        return 1
+
+    @task
+    def kill() -> int:
+        time.sleep(0.5)
+        return _kill_who_has(client, "make")
+
+    class Local(DaskExecutor):
+        """Runs the task that does the killing in this process."""
+
+        def submit(self, work: Any, deliver: Any) -> None:
+            if work.task.name == "kill":
+                deliver(work())
+            else:
+                super().submit(work, deliver)
+
+    with Flow("lost results") as flow:
+        made = task(make, name="make").map([1, 2])
+        killed = kill(upstream_tasks=[made])
+        read = task(lose, name="read")(made, upstream_tasks=[killed])
+        other = task(_big, name="other")(3, upstream_tasks=[killed])
+    states = flow.run(executor=Local(address=client.scheduler.address)).result
+    assert states[killed].result >= 1
+    assert isinstance(states[read].result, ResultError)
+    assert "result of task 'make[" in str(states[read].result)
+    assert states[other].is_successful()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_lost_result_that_a_store_has_is_read_back(executor: Make, client: Client, tmp_path: Path) -> None:
+    """With a result store nothing fails when a worker takes results with it."""
+
+    class Local(DaskExecutor):
+        """Runs the task that does the killing in this process."""
+
+        def submit(self, work: Any, deliver: Any) -> None:
+            if work.task.name == "kill":
+                deliver(work())
+            else:
+                super().submit(work, deliver)
+
+    @task
+    def kill() -> int:
+        time.sleep(0.5)
+        return _kill_who_has(client, "make")
+
+    with Flow("stored results") as flow:
+        made = task(_big, name="make").map([1, 2])
+        killed = kill(upstream_tasks=[made])
+        lengths = task(_length, name="measure").map(made, upstream_tasks=[killed])
+    states = flow.run(executor=Local(address=client.scheduler.address), results=f"file:{tmp_path}").result
+    assert states[killed].result >= 1
+    assert states[lengths].result == [100_000, 100_000]
+
+
+def test_a_poison_task_is_given_up(executor: Make, tmp_path: Path) -> None:
+    """However many attempts it has, a task gets no more workers than it may take along."""
+
+    def poison() -> None:
+        (tmp_path / str(time.monotonic())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with Flow("poison") as flow:
+        last = task(poison, name="poison", max_retries=5, retry_delay=0)()
+        other = task(_big, name="other")(1)
+    states = flow.run(executor=executor(max_worker_deaths=2)).result
+    assert isinstance(states[last], Crashed)
+    assert "2 workers were lost" in str(states[last].result)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert states[other].is_successful()
+
+
+@pytest.mark.parametrize(
+    ("blow", "options", "told"),
+    [(signal.SIGKILL, {}, "the link to its scheduler broke"), (signal.SIGSTOP, {"link_timeout": 1}, "not answered")],
+)
+def test_a_run_ends_when_its_scheduler_does_not_answer(
+    own_cluster: Callable[..., Any], blow: int, options: dict[str, Any], told: str
+) -> None:
+    """What was on its way is Crashed, with an error that names the cluster; what comes later does not wait either."""
+    cluster = own_cluster()
+    with Flow("headless") as flow:
+        hit = task(_signal, name="hit", max_retries=1, retry_delay=0)(cluster.pid, blow)
+        long = task(_sleep, name="sleep").map([60] * 4)
+    began = time.monotonic()
+    states = flow.run(executor=DaskExecutor(address=cluster.address, **options)).result
+    assert time.monotonic() - began < 20
+    for state in (states[hit], *states[long].map_states):
+        assert isinstance(state, Crashed)
+        assert isinstance(state.result, ExecutorError)
+        assert cluster.address in str(state.result)
+        assert told in str(state.result)
+
+
+def test_errors_of_lost_workers_can_be_retried_on(executor: Make) -> None:
+    """``retry_on=WorkerCrashedError`` is enough."""
+
+    def once(marker: str) -> str:
+        path = Path(marker)
+        if not path.exists():
+            path.touch()
+            os._exit(1)
+        return "alive"
+
+    with Flow("retried") as flow:
+        last = task(once, max_retries=1, retry_delay=0, retry_on=WorkerCrashedError)(f"/tmp/headrace-{os.getpid()}")
+    try:
+        assert flow.run(executor=executor()).result[last].result == "alive"
+    finally:
+        Path(f"/tmp/headrace-{os.getpid()}").unlink(missing_ok=True)

@@ -1,0 +1,222 @@
+"""``headrace resume``: what runs again, what does not, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HALVES = """
+    from pathlib import Path
+
+    def note(text):
+        with open("side.log", "a") as log:
+            log.write(text + "\\n")
+
+    @task
+    def half(x):
+        note(f"half {x}")
+        if x == 3 and not Path("mended").exists():
+            raise ValueError("three is odd")
+        return x / 2
+
+    @task
+    def total(xs, more):
+        note("total")
+        return sum(xs) + more
+
+    @task
+    def tell(x):
+        note(f"told {x}")
+
+    with Flow("halves") as flow:
+        tell(total(half.map([2, 3, 4]), Parameter("more", default=1)))
+"""
+
+
+def notes(cli) -> list[str]:
+    """Return what tasks noted since the last time."""
+    log = cli.folder / "side.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return lines
+
+
+@pytest.fixture
+def failed(cli):
+    """Return a command line after a run, ``first``, in which one of three children failed, and with that mended."""
+    assert cli.here("run", cli.file(HALVES), "--run-name", "first", "-p", "more=10").code == 1
+    assert notes(cli) == ["half 2", "half 3", "half 4"]
+    (cli.folder / "mended").touch()
+    return cli
+
+
+def test_what_failed_runs_again_and_what_waited_for_it_with_the_same_parameters(failed) -> None:
+    done = failed.here("resume")
+    assert done.code == 0
+    assert notes(failed) == ["half 3", "total", "told 14.5"]
+    assert done.out.splitlines()[-1].startswith("✓ halves succeeded in ")
+
+
+def test_both_runs_say_that_one_goes_on_from_the_other(failed) -> None:
+    failed.here("resume", "first")
+    last, first = json.loads(failed.here("runs", "--json").out)
+    assert (last["resumed_from"], first["resumed_by"]) == (first["id"], last["id"])
+    assert f"goes on from {first['id']}" in failed.here("show").out
+    assert f"gone on with by {last['id']}" in failed.here("show", "first").out
+    assert f"taken over from {first['id'][:8]}" in failed.here("show", "latest", "half").out
+
+
+def test_what_is_taken_over_is_not_reported_as_waiting(failed) -> None:
+    failed.here("resume")
+    notes(failed)
+    done = failed.here("resume")
+    assert notes(failed) == []
+    assert "waiting" not in done.out
+    assert [line.split()[:3] for line in done.out.splitlines() if "before" in line] == [
+        ["✓", "half", "3"],
+        ["✓", "total", "succeeded"],
+        ["✓", "tell", "succeeded"],
+    ]
+
+
+def test_the_document_says_what_was_taken_over(failed) -> None:
+    failed.here("resume")
+    done = failed.here("resume", "--json", "--from", "total")
+    tasks = {task["name"]: task for task in json.loads(done.out)["tasks"]}
+    assert tasks["half"]["taken_over"] is True
+    assert tasks["half"]["children"] == {"total": 3, "states": {"Success": 3}}
+    assert "taken_over" not in tasks["total"]
+
+
+def test_a_task_runs_again_on_request_and_so_does_what_depends_on_it(failed) -> None:
+    failed.here("resume")
+    notes(failed)
+    assert failed.here("resume", "--from", "total").code == 0
+    assert notes(failed) == ["total", "told 14.5"]
+
+
+def test_a_task_that_the_flow_does_not_have_cannot_run_again(failed) -> None:
+    done = failed.here("resume", "--from", "totl")
+    assert done.code == 2
+    assert "Flow 'halves' has no task 'totl'." in done.err
+    assert "Did you mean 'total'?" in done.err
+    assert notes(failed) == []
+
+
+def test_a_dry_run_tells_what_would_run_and_runs_nothing(failed) -> None:
+    done = failed.here("resume", "--dry-run")
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "TASK     TAKEN OVER  RUNS",
+        "half-1   2 of 3      1 of 3 children had not succeeded",
+        "total-1  0 of 1      half-1 runs again",
+        "tell-1   0 of 1      total-1 runs again",
+    ]
+    assert notes(failed) == []
+    assert len(json.loads(failed.here("runs", "--json").out)) == 1
+
+
+def test_a_dry_run_tells_what_a_request_adds(failed) -> None:
+    lines = failed.here("resume", "--dry-run", "--from", "half").out.splitlines()
+    assert lines[1].split() == ["half-1", "0", "of", "3", "asked", "for"]
+
+
+def test_a_run_is_resumed_once(failed) -> None:
+    failed.here("resume", "first")
+    notes(failed)
+    done = failed.here("resume", "first")
+    assert done.code == 2
+    assert "was resumed already" in done.err
+    assert notes(failed) == []
+
+
+def test_a_run_that_fails_again_can_be_resumed_again(failed) -> None:
+    (failed.folder / "mended").unlink()
+    assert failed.here("resume").code == 1
+    (failed.folder / "mended").touch()
+    notes(failed)
+    assert failed.here("resume").code == 0
+    assert notes(failed) == ["half 3", "total", "told 14.5"]
+
+
+def test_the_executor_is_the_one_that_is_named_now(failed) -> None:
+    assert failed.here("resume", "--executor", "threads", "-o", "workers=2").code == 0
+    assert notes(failed) == ["half 3", "total", "told 14.5"]
+
+
+def test_the_flow_is_found_from_another_folder(failed, monkeypatch: pytest.MonkeyPatch) -> None:
+    (failed.folder / "below").mkdir()
+    monkeypatch.chdir(failed.folder / "below")
+    assert failed.here("resume", "--dry-run").code == 0
+
+
+def test_a_module_is_found_again(cli) -> None:
+    cli.file(HALVES, "halving.py")
+    assert cli.apart("run", "-m", "halving:flow").code == 1
+    (cli.folder / "mended").touch()
+    notes(cli)
+    assert cli.apart("resume").code == 0
+    assert notes(cli) == ["half 3", "total", "told 5.5"]
+
+
+# What is refused
+
+
+def test_a_run_that_was_not_recorded_leaves_nothing_to_resume(cli) -> None:
+    cli.here("run", cli.file(HALVES), "--no-record")
+    notes(cli)
+    done = cli.here("resume")
+    assert done.code == 2
+    assert "It has no runs." in done.err
+    assert notes(cli) == []
+
+
+def test_the_nearest_names_are_said_of_a_run_that_is_not_there(failed) -> None:
+    done = failed.here("resume", "frist")
+    assert done.code == 2
+    assert "There is no run 'frist'" in done.err
+    assert "The nearest: first" in done.err
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_file_that_is_not_there_any_more_is_named(failed, options: list[str]) -> None:
+    (failed.folder / "flow.py").rename(failed.folder / "moved.py")
+    done = failed.here("resume", *options)
+    assert done.code == 2
+    assert f"The flow of run 'first' came from {failed.folder / 'flow.py'}, and there is no such file" in done.err
+    assert "`headrace run FILE`" in done.err
+
+
+def changed(cli) -> None:
+    path: Path = cli.folder / "flow.py"
+    path.write_text(path.read_text().replace("return x / 2", "return x / 2 + 100"))
+
+
+def test_code_that_has_changed_is_refused(failed) -> None:
+    changed(failed)
+    done = failed.here("resume")
+    assert done.code == 2
+    assert "The code of 'half-1' has changed since run 'first'." in done.err
+    assert "--accept-changes" in done.err
+    assert notes(failed) == []
+
+
+def test_code_that_has_changed_runs_again_if_that_is_accepted(failed) -> None:
+    changed(failed)
+    assert failed.here("resume", "--dry-run").out.splitlines()[1].endswith("its code has changed")
+    assert failed.here("resume", "--accept-changes").code == 0
+    assert notes(failed) == ["half 2", "half 3", "half 4", "total", "told 314.5"]
+
+
+def test_the_run_of_a_script_cannot_be_resumed_and_the_error_says_why(cli) -> None:
+    file = cli.file(HALVES + '\n    if __name__ == "__main__":\n        flow.run(record=True)\n')
+    subprocess.run([sys.executable, file], check=True, env=cli.environment(), cwd=cli.folder, capture_output=True)
+    assert len(json.loads(cli.here("runs", "--json").out)) == 1
+    done = cli.here("resume")
+    assert done.code == 2
+    assert "was not started by `headrace run`" in done.err
+    assert "`headrace run FILE`" in done.err
