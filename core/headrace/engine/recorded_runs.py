@@ -73,8 +73,9 @@ def begin_recording(
     """
     folder = project_folder()
     try:
-        make_private(folder / "results")
-        sealer = Sealer(project_key(folder))
+        for name in ("history", "results"):
+            make_private(folder / name)
+        sealer = Sealer(project_key(folder / "history"))
         store = open_history(wanted, engine)
         journal = store.begin(_with_parameters(run, values, sealer), task_records(plan), taken_over=taken_over)
     except RunOwnedError:

@@ -62,7 +62,7 @@ def prepare_resume(
     """
     plan = flow.plan()
     folder = project_folder()
-    sealer = Sealer(project_key(folder))
+    sealer = Sealer(project_key(folder / "history"))
     files = ResultFiles(engine.registry.create_from_url("store", f"file:{folder / 'results'}"), PickleSerializer())
     resumption = prepare_resumption(
         store,

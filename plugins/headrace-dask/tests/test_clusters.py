@@ -99,9 +99,9 @@ def test_the_address_may_come_from_the_configuration(address: str) -> None:
 
 def test_options_are_checked_by_name_and_type() -> None:
     registry = Engine().registry
-    with pytest.raises(PluginOptionError, match="adress.*Did you mean 'address'"):
+    with pytest.raises(PluginOptionError, match=r"adress.*Did you mean 'address'"):
         registry.create("executor", "dask", adress="tcp://127.0.0.1:1")
-    with pytest.raises(PluginOptionError, match="'window'.*expects a whole number"):
+    with pytest.raises(PluginOptionError, match=r"'window'.*expects a whole number"):
         registry.create("executor", "dask", window="many")
     made = registry.create("executor", "dask", cluster_kwargs='{"n_workers": 1}', max_worker_deaths="2")
     assert isinstance(made, DaskExecutor)
@@ -123,7 +123,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], told: s
 
 
 def test_a_cluster_class_that_cannot_be_imported_is_named() -> None:
-    with pytest.raises(PluginOptionError, match="dask_nowhere.Cluster"):
+    with pytest.raises(PluginOptionError, match=r"dask_nowhere\.Cluster"):
         run_small(DaskExecutor(cluster_class="dask_nowhere.Cluster"))
 
 

@@ -79,7 +79,7 @@ def test_a_worker_without_a_plugin_of_the_run_is_refused(address: str) -> None:
     from contextlib import ExitStack
 
     context = ExecutorContext(flow_name="f", flow_run_id="r", task_count=1, plugins={"headrace-s3": "1.0"})
-    with ExitStack() as stack, pytest.raises(ExecutorError, match="headrace-s3 is 1.0 here and missing there"):
+    with ExitStack() as stack, pytest.raises(ExecutorError, match=r"headrace-s3 is 1\.0 here and missing there"):
         DaskExecutor(address=address).start(context, stack)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from headrace.states import Failed, TimedOut
 from headrace_dask import DaskExecutor
 
 Make = Callable[..., DaskExecutor]
+
+
+def _length(data: bytes) -> int:
+    return len(data)
 
 
 def _inc(number: int) -> int:
@@ -147,7 +153,7 @@ def test_a_tag_asks_for_a_resource(own_cluster: Callable[..., Any]) -> None:
     with Flow("resources") as flow:
         spans = task(span, name="span", tags=["dask-resource:GPU=1"]).map([1, 2, 3])
     found = sorted(flow.run(executor=DaskExecutor(address=cluster.address)).result[spans].result)
-    assert all(before[1] <= after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(found))
 
 
 def test_a_resource_that_no_worker_has_is_not_waited_for_for_ever(executor: Make) -> None:
@@ -260,9 +266,6 @@ def test_the_driver_never_carries_the_data(address: str, tmp_path: Path) -> None
     """100 values of 10 MB each, passed between tasks: the memory of the driver stays within 50 MB of idle."""
     script = tmp_path / "script.py"
     script.write_text(_PASS_ON)
-    import subprocess
-    import sys
-
     command = [sys.executable, str(script), address]
     found = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert found.returncode == 0, found.stderr
@@ -335,32 +338,31 @@ def test_many_children_do_not_flood_the_scheduler(executor: Make, client: Client
 
 def test_nothing_stays_on_the_cluster(executor: Make, client: Client) -> None:
     """Neither keys nor plugins nor topics nor journals are left of a run."""
+
+    def left_on_the_worker(dask_worker: Any) -> set[str]:
+        files = {str(path) for path in Path(dask_worker.local_directory).parent.glob("headrace-*")}
+        handlers = {str(each) for each in logging.root.handlers if type(each).__name__ == "RecordForwarder"}
+        return {*files, *handlers, *dask_worker.extensions.get("headrace", {})}
+
+    before = client.run(left_on_the_worker)
     with Flow("tidy") as flow:
         big = task(lambda number: bytes(100_000 * number), name="big").map([1, 2, 3])
-        task(lambda data: len(data), name="measure").map(big)
+        task(_length, name="measure").map(big)
     flow.run(executor=executor())
 
     def left_in_the_scheduler(dask_scheduler: Any) -> list[str]:
         names = [*dask_scheduler.plugins, *map(str, dask_scheduler.tasks), *dask_scheduler._broker._topics]
         return [name for name in names if "headrace-" in name or "measure-" in name or "big-" in name]
 
-    def left_on_the_worker(dask_worker: Any) -> list[str]:
-        files = [str(path) for path in Path(dask_worker.local_directory).parent.glob("headrace-*")]
-        handlers = [str(each) for each in logging.root.handlers if type(each).__name__ == "RecordForwarder"]
-        return [*files, *handlers, *map(str, dask_worker.extensions.get("headrace", {}))]
-
     deadline = time.monotonic() + 5
     while (left := client.run_on_scheduler(left_in_the_scheduler)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []
-    assert [*client.run(left_on_the_worker).values()] == [[], []]
+    assert client.run(left_on_the_worker) == before
 
 
 def test_what_a_driver_leaves_that_was_killed_is_tidied_up(address: str, client: Client, tmp_path: Path) -> None:
     """The scheduler notices that the process that drove a run is gone."""
-    import subprocess
-    import sys
-
     script = tmp_path / "script.py"
     script.write_text(
         "import os, sys, time\nfrom headrace import Flow, task\nfrom headrace_dask import DaskExecutor\n"
@@ -384,4 +386,3 @@ def test_what_a_driver_leaves_that_was_killed_is_tidied_up(address: str, client:
     while (found := client.run_on_scheduler(left)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert found == 0
-    assert os.getpid()

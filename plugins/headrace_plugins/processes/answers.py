@@ -30,7 +30,11 @@ def outcome_of(work: Work, message: Message) -> Outcome:
     """Return the outcome that a worker sent, or one that says why it could not be received."""
     _, key, error, formatted, location = pickle.loads(message.head)  # noqa: S301
     if message.error is None:
-        return unpack_outcome(work, PackedOutcome(key, message.body, message.buffers, error, formatted, location))
+        packed = PackedOutcome(key, message.body, message.buffers, error, formatted, location)
+        try:
+            return unpack_outcome(work, packed)
+        except BaseException as raised:  # noqa: BLE001 - a foreign __setstate__ that exits would end the pool's thread
+            return work.failed(raised)
     lost = TransferError(f"What task {work.name!r} returned could not be received: {message.error}.")
     return Outcome(key, Failed(describe(lost), lost))
 

@@ -314,7 +314,11 @@ class Pool:
                     self._crew.signal(worker, signal.SIGTERM)
             if concluded or passed:
                 self._take_in(worker, passed, stopped=stopped)
-        for job, message in concluded:
+        # Values may be large: each is let go of once it has been delivered.
+        answers.clear()
+        concluded.reverse()
+        while concluded:
+            job, message = concluded.pop()
             outcome = outcome_of(job.work, message)
             if outcome.state.duration is not None:
                 self._pace.note(job.parts[1].id, outcome.state.duration)

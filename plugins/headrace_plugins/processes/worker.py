@@ -140,6 +140,8 @@ class _Worker:
             _flush()
             os._exit(0)
         self._surroundings.restore_signals()
+        # It is not needed any more, and may be as large as the result that is about to be pickled.
+        work.arguments = {}
         return outcome
 
     def _packed(self, work: Work, outcome: Outcome) -> PackedOutcome:

@@ -216,7 +216,7 @@ def test_a_result_that_somebody_planted_is_refused(project: Path) -> None:
     flow, _ = counting(fails)
     flow.run(record=True)
     fails.clear()
-    (project / ".headrace" / "key").write_text("00" * 32)
+    (project / ".headrace" / "history" / "key").write_text("00" * 32)
     with pytest.raises(SealError, match="not made with this project's key"):
         resume(flow)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from headrace import Flow, task
@@ -26,6 +27,17 @@ from headrace_plugins.processes.protocol import END, End, Kind, Page, receive_re
 
 if sys.platform == "win32":
     collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(autouse=True)
+def _modules_without_a_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pickle by value what tests define: pytest imports them by a name that workers cannot import."""
+    modules = [request.module, sys.modules[__name__]]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    yield
+    for module in modules:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 # -- flows ---------------------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import pickle
+import sys
 import time
 
 import pytest
 
 from headrace.exceptions import TransferError
+from headrace.states import Crashed
 from headrace_plugins.processes.answers import call_number, outcome_of, show_record, show_text
 from headrace_plugins.processes.channel import Message
 from headrace_plugins.processes.protocol import Kind
@@ -39,6 +41,19 @@ def test_an_outcome_that_could_not_be_received_is_a_failure(new_job):
     assert found.key == 7
     assert isinstance(found.state.result, TransferError)
     assert "no descriptors" in str(found.state.result)
+
+
+class Exits:
+    def __reduce__(self):
+        return sys.exit, (3,)
+
+
+def test_an_outcome_that_exits_when_it_is_read_is_lost_alone(new_job):
+    body = pickle.dumps(("Done.", Exits(), time.time(), time.time(), None))
+    found = outcome_of(new_job(7).work, outcome(1)._replace(body=body))
+    assert found.key == 7
+    assert isinstance(found.state, Crashed)
+    assert isinstance(found.state.result, SystemExit)
 
 
 def test_a_record_is_handled_here(caplog):

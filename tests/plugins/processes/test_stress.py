@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from headrace import Flow, context, task
+from headrace import Flow, Task, context, task
 from headrace.exceptions import TransferError, WorkerCrashedError
 from headrace.states import Cancelled, Crashed, Failed, State, Success, TimedOut
 from headrace.triggers import all_finished
@@ -117,7 +117,7 @@ def grow(array: numpy.ndarray) -> numpy.ndarray:
 
 def options_of(fate: Callable[[], object]) -> dict[str, object]:
     if fate in LATE:
-        return {"timeout": 0.3}
+        return {"timeout": 0.2}
     return {"max_retries": 1, "retry_delay": 0, "retry_on": WorkerCrashedError} if fate is crash_once else {}
 
 
@@ -129,9 +129,9 @@ class Round:
         self.journal = journal
         journal.touch()
         names, weights = list(FATES), [weight for weight, _ in FATES.values()]
-        self.fates = self.chance.choices(names, weights, k=self.chance.choice([5, 40, 150]))
+        self.fates = self.chance.choices(names, weights, k=self.chance.choice([5, 20, 80]))
         self.is_cancelled = self.chance.random() < 0.2
-        self.found: dict[object, State] = {}
+        self.found: dict[Task, State] = {}
 
     def run(self) -> None:
         with Flow("stress", terminal_state_handler=lambda _flow, _state, states: self.found.update(states)) as flow:
@@ -140,7 +140,7 @@ class Round:
                 for before in self.chance.sample(tasks[:number], min(number, self.chance.choice([0, 0, 0, 1, 3]))):
                     flow.add_edge(before, each)
             arrays = task(grow)(task(grow)(numpy.zeros(20_000)))
-            children = task(lambda number: number, name="child").map(list(range(self.chance.choice([1, 100, 500]))))
+            children = task(lambda number: number, name="child").map(list(range(self.chance.choice([1, 50, 300]))))
             if self.is_cancelled:
                 task(self.interrupt, name="interrupt")(self.chance.random() * 0.3)
             flow.set_reference_tasks([*tasks, arrays, children])
@@ -154,7 +154,7 @@ class Round:
             assert self.found[arrays].result.sum() == 40_000
             assert self.found[children].result == list(range(len(self.found[children].result)))
 
-    def task(self, number: int, fate: Callable[[], object]) -> object:
+    def task(self, number: int, fate: Callable[[], object]) -> Task:
         needs = {"gpu": self.chance.choice([0.5, 1])} if self.chance.random() < 0.1 else None
         made = task(act, name=fate.__name__, trigger=all_finished, resources=needs, **options_of(fate))
         return made(fate, number, str(self.journal))
@@ -172,7 +172,7 @@ class Round:
             resources={"gpu": 1},
         )
 
-    def check(self, tasks: list[object]) -> None:
+    def check(self, tasks: list[Task]) -> None:
         begun = collections.Counter(map(int, self.journal.read_text().split()))
         for number, fate in enumerate(self.fates):
             state, expected = self.found[tasks[number]], FATES[fate][1]

@@ -23,6 +23,7 @@ class Outbox:
         self._topic = topic
         self._messages: list[tuple[Any, ...]] = []
         self._lock = Lock()
+        self._closed = False
 
     def put(self, *message: Any, urgent: bool = False) -> None:
         """Send a message with the others that come soon, or now if it is urgent."""
@@ -39,5 +40,9 @@ class Outbox:
         """Send what has been gathered; called in the thread of the worker's event loop."""
         with self._lock:
             messages, self._messages = self._messages, []
-        if messages:
+        if messages and not self._closed:
             self._worker.log_event(self._topic, messages)
+
+    def close(self) -> None:
+        """Send nothing more: nobody listens."""
+        self._closed = True

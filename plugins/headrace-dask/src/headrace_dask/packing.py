@@ -44,7 +44,7 @@ class Packer:
         self._pickler = Pickler()
         self._courier = Courier()
         self._manifests: dict[str, bytes] = {}
-        self._parts: dict[int, Kept] = {}
+        self._parts: dict[str, Kept] = {}
         self._loans: dict[int, _Loan] = {}
 
     def submission(
@@ -56,8 +56,8 @@ class Packer:
         with noted() as needed:
             try:
                 call = self._call(work, loans)
-                manifest = self._token, self._placed(needed, self._manifest(run))
-                part = task.id, self._placed(needed, task.data)
+                manifest = self._token, self._placed(needed, run.id, self._manifest(run))
+                part = task.id, self._placed(needed, task.id, bytes(task.data))
             except BaseException:
                 self._return(loans)
                 raise
@@ -81,14 +81,13 @@ class Packer:
             self._manifests[run.id] = pickle.dumps(manifest)
         return self._manifests[run.id]
 
-    def _placed(self, needed: Needs[Kept], data: bytes) -> bytes | int:
+    def _placed(self, needed: Needs[Kept], part_id: str, data: bytes) -> bytes | int:
         """Return what is the same for many calls, or its place if it is too large to travel with each."""
         if len(data) <= _SMALL_PART:
             return data
-        # The courier keeps parts as long as the run goes on, so their ids stay theirs.
-        kept = self._parts.get(id(data))
+        kept = self._parts.get(part_id)
         if kept is None:
-            kept = self._parts[id(data)] = Kept("the code of a task", None)
+            kept = self._parts[part_id] = Kept("the code of a task", None)
             kept.again = Again(same, lambda: data)
         return needed.place(kept)
 

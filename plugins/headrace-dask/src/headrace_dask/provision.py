@@ -90,16 +90,22 @@ class Provision(Lender):
     # -- back ----------------------------------------------------------------------------------------------------
 
     def fetch(self, kept: Sequence[Kept]) -> list[Any | Missing]:
-        if self.closed is not None:
-            return [Missing(unavailable(each, self.closed)) for each in kept]
+        if self._is_over():
+            return self._nothing(kept)
         waiting = asyncio.run_coroutine_threadsafe(self._fetch(kept), self._client.loop.asyncio_loop)
         while True:
             try:
                 return waiting.result(_LOOK)
             except NotYetError:
-                if self.closed is not None:
+                if self._is_over():
                     waiting.cancel()
-                    return [Missing(unavailable(each, self.closed)) for each in kept]
+                    return self._nothing(kept)
+
+    def _is_over(self) -> bool:
+        return self.closed is not None
+
+    def _nothing(self, kept: Sequence[Kept]) -> list[Any | Missing]:
+        return [Missing(unavailable(each, self.closed or "there is no cluster")) for each in kept]
 
     async def _fetch(self, kept: Sequence[Kept]) -> list[Any | Missing]:
         errors = [self.provide(each) for each in kept]

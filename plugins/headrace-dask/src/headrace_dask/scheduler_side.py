@@ -27,6 +27,9 @@ __all__ = ["RunGuard", "finish", "kill", "withdraw"]
 
 # How long a nanny may take to answer, in seconds.
 _PATIENCE: Final = 10.0
+# Seconds after which nothing of a run is on its way any more.
+_AFTERWARDS: Final = 1.0
+# How many pieces of work are remembered for each worker.
 _LATELY: Final = 1000
 _NOT_SENT: Final = frozenset({"released", "waiting", "queued", "no-worker"})
 
@@ -132,7 +135,7 @@ class RunGuard(SchedulerPlugin):
     async def _inquire(self, worker: str, tickets: list[int]) -> None:
         nanny = self._nannies.pop(worker, None)
         last: Last | None = None
-        if nanny is not None and tickets:
+        if nanny is not None:
             last = await self._ask_nanny(nanny, last_of, address=worker, token=self._token, tickets=tickets)
         self._tell(GONE, worker, tickets, last)
 
@@ -156,22 +159,23 @@ class RunGuard(SchedulerPlugin):
 
     # -- what the driver asks for --------------------------------------------------------------------------------
 
-    def withdraw(self) -> list[int]:
+    def withdraw(self) -> list[Any]:
         """Take back the work that no worker has, and return its tickets."""
         state = self._scheduler.clients.get(self._client)
         wanted = [task for task in (state.wants_what if state else ()) if self._is_work(task.key)]
-        keys = [task.key for task in wanted if task.state in _NOT_SENT]
+        keys: list[Any] = [task.key for task in wanted if task.state in _NOT_SENT]
         self._scheduler.client_releases_keys(keys, self._client, f"headrace-withdraws-{self._token}")
         return [key[1] for key in keys]
 
-    async def kill(self) -> list[int]:
+    async def kill(self) -> list[Any]:
         """Kill the workers that have work of this run and of nobody else; return the tickets of what dies with them.
 
         Each worker's end is told as any other.
         """
-        dying: list[int] = []
+        dying: list[Any] = []
         for worker in tuple(self._scheduler.workers.values()):
-            tickets = [task.key[1] for task in worker.processing if self._is_work(task.key)]
+            keys: list[Any] = [task.key for task in worker.processing]
+            tickets = [key[1] for key in keys if self._is_work(key)]
             if tickets and self._may_kill(worker) and await self._kill(worker):
                 dying += tickets
         return dying
@@ -191,6 +195,11 @@ class RunGuard(SchedulerPlugin):
             self._scheduler.remove_plugin(self.name)
         with suppress(Exception):  # workers may be anything; what is left there is little
             await asyncio.wait_for(self._broadcast(close_site, None, token=self._token), _PATIENCE)
+        self._forget_topic()
+        # What was on its way here made it anew.
+        asyncio.get_running_loop().call_later(_AFTERWARDS, self._forget_topic)
+
+    def _forget_topic(self) -> None:
         topics = getattr(getattr(self._scheduler, "_broker", None), "_topics", {})
         topics.pop(self._topic, None)
 

@@ -88,7 +88,7 @@ class Session:
         self._results: WeakValueDictionary[int, Kept] = WeakValueDictionary()
         self._deaths: Counter[Any] = Counter()
         self._unfit: dict[str, str] = {}
-        self._handlers: dict[str, Callable[..., None]] = {
+        self._handlers: dict[str, Callable[..., object]] = {
             messages.OUTCOME: self._outcome,
             messages.LOG: lambda fields: replay(pickle.loads(fields)),
             messages.PRINT: lambda line: print(pickle.loads(line)),  # noqa: T201 - a task printed it
@@ -180,7 +180,7 @@ class Session:
             # What comes later waits behind what came earlier, unless it lies deeper in the flow.
             priority=first.priority,
             fifo_timeout="0s",
-            resources=first.resources or None,
+            resources=dict(first.resources) or None,
             workers=[*self.workers.difference(self._unfit)] if self._unfit else None,
         )
         for submission, future in zip(together, futures, strict=True):
@@ -237,11 +237,11 @@ class Session:
         """Take note that a worker is gone: what it ran has crashed, and what it had not begun goes elsewhere."""
         self.workers.discard(worker)
         self._unfit.pop(worker, None)
-        begun, done = last or ((), ())
+        tickets_begun, done = last or ([], [])
         for message in done:
             # A result that stayed there is gone all the same.
             self._lost(self._outcome(message))
-        begun = set(begun)
+        begun = set(tickets_begun)
         for ticket in tickets:
             submission = self._pending.pop(ticket, None)
             if submission is None:

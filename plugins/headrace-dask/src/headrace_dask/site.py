@@ -35,6 +35,7 @@ __all__ = ["INLINE", "Found", "UnfitWorkerError", "ask_to_stop", "close_site", "
 INLINE: Final = 8_192
 """How many bytes a result may take, pickled, to travel with its outcome instead of staying on the cluster."""
 
+_MOST_PARTS: Final = 500
 _EXTENSION: Final = "headrace"
 # What can be mapped over where it is: iterating over these gives what indexing does.
 _INDEXED: Final = (list, tuple, range, str)
@@ -109,6 +110,7 @@ class Site:
         self._workshop = Workshop()
         self._workshop.add(manifest.run)
         self._run_id = manifest.run.id
+        self._parts: dict[str, None] = {}
         self._lock = Lock()
         self._pickler = Pickler()
         self._stopped_up_to = -1
@@ -149,12 +151,18 @@ class Site:
     def _work(self, part: Part, call: bytes) -> Work:
         found = Call(*load(call, "What the task is called with"))
         with self._lock:
-            if part.id not in self._workshop:
-                self._workshop.add(part)
-            work = self._workshop.work(self._run_id, part.id, found)
-            if work.map_index < 0:
-                self._workshop.discard(part.id)
-        return work
+            if part.id not in self._parts:
+                self._take_in(part)
+            return self._workshop.work(self._run_id, part.id, found)
+
+    def _take_in(self, part: Part) -> None:
+        self._workshop.add(part)
+        self._parts[part.id] = None
+        # They come with each call, so no more need be kept than are likely to be used again.
+        if len(self._parts) > _MOST_PARTS:
+            oldest = next(iter(self._parts))
+            del self._parts[oldest]
+            self._workshop.discard(oldest)
 
     def _report(self, work: Work | None, outcome: Outcome) -> tuple[PackedOutcome, Found | None, Any]:
         """Return an outcome without its result, what to tell of the result, and what is to stay on the cluster."""
@@ -191,9 +199,9 @@ class Site:
             frame.request_cancel()
 
     def close(self) -> None:
-        """Leave nothing behind; called in the thread of the worker's event loop."""
+        """Leave nothing behind."""
+        self._outbox.close()
         self._stack.close()
-        self._outbox.send()
 
 
 def _check(worker: Worker, manifest: Manifest) -> None:
