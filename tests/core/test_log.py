@@ -343,6 +343,31 @@ def lines():
     return logger_into(found), found
 
 
+class TestCaptureLines:
+    def test_each_line_is_handed_on_without_its_end(self, capsys):
+        found: list[str] = []
+        with log.capture_lines(found.append):
+            print("one\ntwo")
+            print("rest", end="")
+            assert found == ["one", "two"]
+        assert found == ["one", "two", "rest"]
+        assert capsys.readouterr().out == ""
+
+    def test_the_innermost_block_gets_the_lines(self, lines):
+        logger, logged = lines
+        found: list[str] = []
+        with log.capture_lines(found.append):
+            print("out")
+            with log.capture_stdout(logger):
+                print("in")
+        assert (found, logged) == (["out"], ["in"])
+
+    def test_what_receives_the_lines_may_print(self, capsys):
+        with log.capture_lines(lambda line: print(line.upper())):
+            print("loud")
+        assert capsys.readouterr().out == "LOUD\n"
+
+
 class TestCaptureStdout:
     def test_complete_lines_go_to_the_logger_and_nothing_to_stdout(self, lines, capsys):
         logger, found = lines

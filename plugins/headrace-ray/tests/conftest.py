@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
+import subprocess
+import sys
 import time
 import warnings
 from contextlib import ExitStack
@@ -17,36 +20,53 @@ from headrace.engine.runs import new_run_id
 from headrace.engine.worker import Work
 from headrace.run_context import RunFrame
 
-# Before Ray is imported, which reads these once.
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Before Ray is imported, which reads these once. The token is one of this session's own, for all its processes.
+os.environ |= {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 
 _HAS_RAY = find_spec("ray") is not None
 # Without Ray there is nothing but the test that says so.
 collect_ignore_glob = [] if _HAS_RAY else ["test_[!i]*.py"]
 
-_MEGABYTE = 2**20
+_CLUSTER = """
+import sys
+import ray
+
+ray.init(
+    address="local",
+    num_cpus=2,
+    object_store_memory=200 * 2**20,
+    include_dashboard=False,
+    log_to_driver=False,
+    logging_level="error",
+)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cluster():
-    """Start Ray, with two CPUs and little memory; stop it in the end."""
+    """Start Ray in a process of its own, as clusters are, with two CPUs and little memory, and connect to it."""
     if not _HAS_RAY:
         yield
         return
     import ray
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            object_store_memory=200 * _MEGABYTE,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-        )
-    yield
-    ray.shutdown()
+    command = [sys.executable, "-c", _CLUSTER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(process.stdout.readline().strip(), log_to_driver=False, logging_level="error")
+        yield
+        ray.shutdown()
+        process.stdin.close()
 
 
 class Desk:

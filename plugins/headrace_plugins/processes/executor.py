@@ -30,15 +30,22 @@ class ProcessesExecutor(Executor):
     """Runs up to ``workers`` tasks at the same time, each in a process of its own.
 
     For Python code that computes, and for tasks that must not take others with them: a task whose process dies is
-    Crashed, alone, and its worker is replaced. Timeouts are hard. What tasks are called with and what they return is
-    pickled; large arrays go through shared memory. Needs POSIX; all of the below is in effect on Linux, while other
-    systems let a process that a task has moved out of its process group stay.
+    Crashed, alone, and its worker is replaced. What tasks are called with and what they return is pickled; large arrays
+    go through shared memory. What a task prints and logs reaches the driver's streams and handlers.
+
+    Timeouts are hard. The time of a task begins when all that it is called with has been read, and ends with its
+    result: when it is over, the task gets the usual exception and what it has started SIGTERM, and ``kill_grace``
+    seconds later all of it is killed. A task may change its folder, environment, file mode, signals and standard files;
+    the next task in the same process finds them as they were.
+
+    Needs POSIX; all of this is in effect on Linux, while other systems let a process that a task has moved out of its
+    process group stay.
 
     Args:
         workers: how many processes; by default one per core that this process may use.
         memory_limit: bytes of address space that a worker may use; more raises MemoryError in the task.
         max_tasks_per_worker: after how many tasks a worker is replaced; by default never.
-        kill_grace: seconds between asking a task that is out of time to end, and killing it.
+        kill_grace: seconds between asking what is out of time, or cancelled, to end, and killing it.
         preload: names of modules that are imported once, before workers are made.
         resources: amounts that tasks with `resources` share, such as ``{"gpu": 2}``.
 

@@ -201,3 +201,19 @@ def test_reference_tasks_are_the_terminal_ones_by_default():
 def test_an_empty_flow_has_an_empty_plan():
     plan = Flow("empty").plan()
     assert (plan.nodes, plan.index, plan.reference) == ([], {}, [])
+
+
+def test_a_plan_knows_how_many_tasks_lie_before_each():
+    one = task(lambda x=None: x, name="one")
+    with Flow("depths") as flow:
+        a = one()
+        b = one(a)
+        c = one.copy(name="mapped").map([1, 2], upstream_tasks=[b])
+        one.copy(name="last")(c, upstream_tasks=[a])
+        one.copy(name="alone")()
+    plan = flow.plan()
+    depths = {node.slug: plan.depth_of(node.slug) for node in plan.nodes}
+    assert depths[flow.slugs[a]] == depths["alone-1"] == 0
+    assert depths[flow.slugs[b]] == 1
+    assert depths[flow.slugs[c]] == 2
+    assert depths["last-1"] == 3

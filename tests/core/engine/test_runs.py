@@ -565,3 +565,21 @@ def test_a_keyboard_interrupt_out_of_a_task_cancels_the_run(executor):
     assert recorder.flows[-1] == ("interrupted", "Running", Cancelled.__name__)
     assert recorder.steps("first")[-1][1] == "Cancelled"
     assert recorder.steps("take") == [("Pending", "Cancelled")]
+
+
+class TestWhatExecutorsAreTold:
+    def test_how_deep_each_task_lies_and_where_results_go(self):
+        """An executor knows what to finish first, and what is needed where tasks run besides headrace itself."""
+        told = []
+
+        class Curious(CountingExecutor):
+            def start(self, context, stack):
+                told.append(context)
+                super().start(context, stack)
+
+        with Flow("deep") as flow:
+            last = take(take(good()))
+        flow.run(executor=Curious())
+        (given,) = told
+        assert given.depth_of(flow.slugs[last]) == 2
+        assert given.plugins == {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import pytest
 from tests.core.engine.fakes import FakePlugins
@@ -10,7 +11,7 @@ from tests.core.engine.fakes import FakePlugins
 from headrace import Engine, Flow, task
 from headrace.engine.values import ValueKeeper, approximate_size
 from headrace.exceptions import ResultNotFoundError, ResultReleasedError
-from headrace.references import ReleasedValue
+from headrace.references import ReleasedValue, ResultReference
 from headrace.states import Mapped, State, Success
 
 LIMIT = 10_000
@@ -253,3 +254,51 @@ def merged(changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
     found: dict[str, Any] = dict(config.current())
     return {**found, **{section: {**found[section], **values} for section, values in changes.items()}}
+
+
+class Elsewhere(ResultReference):
+    """A value that is elsewhere, which remembers what it was asked."""
+
+    __slots__ = ("length", "loaded", "outlives_run", "size")
+    announced: ClassVar[list[list[ResultReference]]] = []
+
+    def __init__(self, size: int, *, outlives_run: bool = False) -> None:
+        self.size = size
+        self.length = None
+        self.outlives_run = outlives_run
+        self.loaded = 0
+
+    def load(self) -> object:
+        self.loaded += 1
+        return self.size
+
+    @classmethod
+    def prefetch(cls, references: Sequence[ResultReference]) -> None:
+        cls.announced.append(list(references))
+
+
+class TestBringingHome:
+    """Results that are elsewhere when a run ends."""
+
+    def test_small_results_are_fetched_whether_or_not_they_outlive_the_run(self):
+        references = [Elsewhere(10), Elsewhere(20, outlives_run=True), Elsewhere(5_000)]
+        states = [Success(None, reference) for reference in references]
+        ValueKeeper("auto", 100, 1_000).bring_home(states)
+        assert [state._result for state in states[:2]] == [10, 20]
+        assert [reference.loaded for reference in references] == [1, 1, 0]
+        with pytest.raises(ResultReleasedError):
+            states[2].result  # noqa: B018 - reading it is what raises
+
+    def test_large_results_that_outlive_the_run_are_fetched_when_they_are_asked_for(self):
+        reference = Elsewhere(5_000, outlives_run=True)
+        state = Success(None, reference)
+        ValueKeeper("auto", 100, 1_000).bring_home([state])
+        assert reference.loaded == 0
+        assert state.result == 5_000
+
+    def test_all_that_is_fetched_is_announced_at_once(self, monkeypatch):
+        monkeypatch.setattr(Elsewhere, "announced", [])
+        references = [Elsewhere(size) for size in (1, 2, 3_000)]
+        ValueKeeper("all", 100, 1_000).bring_home(Success(None, reference) for reference in references)
+        assert Elsewhere.announced == [references]
+        assert [reference.loaded for reference in references] == [1, 1, 1]

@@ -96,6 +96,17 @@ def test_resolving_twice_gives_the_same_object(site: Any) -> None:
     assert registry.resolve("executor", "one") is registry.resolve("executor", "one")
 
 
+def test_what_was_loaded_is_known_and_needs_no_look_at_what_is_installed(site: Any) -> None:
+    site.add_executor("headrace-two", "two", "reg_two")
+    site.add_executor("headrace-one", "one", "reg_one")
+    registry = Registry(site.records())
+    assert registry.loaded == ()
+    registry.resolve("executor", "two")
+    registry.resolve("executor", "one")
+    assert [record.name for record in registry.loaded] == ["one", "two"]
+    assert Registry().loaded == ()
+
+
 def test_two_registries_share_nothing(site: Any) -> None:
     site.add_executor("headrace-one", "one", "reg_one")
     first, second = Registry(site.records()), Registry(site.records())

@@ -52,3 +52,14 @@ def test_state_handlers_stay_with_the_driver():
     workshop.add(part)
     assert workshop.work(run.id, part.id, courier.call(work(handled, 5)))().state.result == 5
     assert len(handled.state_handlers) == 1
+
+
+def test_a_workshop_can_forget_a_part():
+    courier, workshop = Courier(), Workshop()
+    run, part = courier.parts(work(take, 5))
+    workshop.add(run)
+    workshop.add(part)
+    workshop.discard(part.id)
+    workshop.discard(part.id)
+    assert part.id not in workshop
+    assert run.id in workshop

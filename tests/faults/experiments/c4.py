@@ -122,8 +122,8 @@ def _for_ever() -> NoReturn:
 class Offspring(Experiment):
     name = "C4"
     title = "a task leaves daemons and other processes behind, and times out, is cancelled, crashes or returns"
-    # If the driver is killed, its supervisor looks for it once a second.
-    settle: ClassVar[Mapping[str, float]] = {"processes": 3.0}
+    # If the driver is killed, its supervisor kills the workers, and then what they leave behind.
+    settle: ClassVar[Mapping[str, float]] = {"processes": 5.0}
 
     def inside(self, trial: Trial) -> None:
         offspring, end = _kind(trial)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ClusterOptions", "check_environments", "open_client"]
 
 _LOCAL: Final = "distributed.LocalCluster"
-# Seconds that leaving a cluster may take that does not answer any more.
-_FAREWELL: Final = 10.0
+# Seconds that is waited for answers that the run does not depend on.
+_PATIENCE: Final = 10.0
 _MOST_NAMED: Final = 3
 # Seconds between two messages to the scheduler.
 _SEND_EVERY: Final = 0.002
@@ -109,7 +109,7 @@ def _connected(where: Any, options: ClusterOptions, stack: ExitStack) -> Client:
 def _close_client(client: Client) -> None:
     # Whatever is wrong with the link, the run is over.
     try:
-        client.close(timeout=_FAREWELL)
+        client.close(timeout=_PATIENCE)
     except Exception as error:  # noqa: BLE001 - as above
         logging.getLogger("headrace.dask").debug("The client did not close: %s", describe(error))
 
@@ -149,7 +149,10 @@ def check_environments(client: Client, plugins: Mapping[str, str]) -> dict[str, 
     """Return what this environment is; raise ExecutorError if the scheduler or a worker has another."""
     here = {**environment(plugins), **plugins}
     asked = question(plugins)
-    there = {"scheduler": client.run_on_scheduler(eval, asked), **client.run(eval, asked)}
+    there = {"scheduler": client.run_on_scheduler(eval, asked)}
+    # One that does not answer now, because it is just dying or busy, is looked at when it gets its first work.
+    with suppress(TimeoutError):
+        there.update(client.run(eval, asked, on_error="ignore", callback_timeout=_PATIENCE))
     found = {where: differences(here, each) for where, each in there.items()}
     wrong = {where: phrases for where, phrases in found.items() if phrases}
     if wrong:

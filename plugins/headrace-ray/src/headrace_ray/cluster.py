@@ -225,7 +225,8 @@ def _init(settings: Settings, arguments: dict[str, Any], deadline: float) -> _An
     except TimeoutError as error:
         raise _unreachable(settings, time.monotonic() - began, "it does not answer as Ray would") from error
     except ConnectionError as error:
-        raise _unreachable(settings, time.monotonic() - began, str(error).rstrip(".")) from error
+        reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")
+        raise _unreachable(settings, time.monotonic() - began, reason) from error
     except Exception as error:
         verb = "start" if settings.starts else "connect"
         raise ExecutorError(f"Ray could not {verb}: {describe(error)}") from error
