@@ -29,7 +29,6 @@ NOTICED = {
     "LeaksSharedMemory": "test_no_shared_memory_is_left",
     "WaitsForMore": "test_capacity_is_enough_to_get_everything_delivered",
     "WantsNothing": "test_capacity_is_a_positive_whole_number",
-    "LastComesFirst": "test_nothing_waits_for_ever_behind_what_was_submitted_later",
     "WorksOnceOnly": "test_it_can_be_started_again",
     "ForgetsTheContext": "test_a_task_sees_the_context_of_its_run",
     "SwallowsLogs": "test_log_lines_of_tasks_are_handled_by_the_process_that_drives_the_run",

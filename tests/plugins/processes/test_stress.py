@@ -198,4 +198,7 @@ def test_whatever_happens_every_task_ends_as_it_should_and_nothing_is_left(tmp_p
     caplog.set_level(logging.CRITICAL, "headrace.stress")
     before = leftovers()
     Round(seed, tmp_path / "journal").run()
-    assert leftovers() == before
+    threads, files, children = leftovers()
+    # A thread of an earlier test may have ended meanwhile.
+    assert threads <= before[0]
+    assert (files, children) == before[1:]
