@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -183,3 +184,15 @@ def test_errors_of_lost_workers_can_be_retried_on(executor: Make) -> None:
         assert flow.run(executor=executor()).result[last].result == "alive"
     finally:
         Path(f"/tmp/headrace-{os.getpid()}").unlink(missing_ok=True)
+
+
+def test_a_run_ends_when_somebody_closes_its_client(address: str) -> None:
+    client = Client(address, set_as_default=False)
+    with Flow("closed") as flow:
+        long = task(_sleep, name="sleep")(60)
+    Timer(1.0, client.close).start()
+    began = time.monotonic()
+    state = flow.run(executor=DaskExecutor(client=client)).result[long]
+    assert time.monotonic() - began < 20
+    assert isinstance(state, Crashed)
+    assert "Dask cluster" in str(state.result)

@@ -244,7 +244,8 @@ class WorkerHandle:
         return free, lost
 
     def close(self) -> None:
-        """Let go of its socket and its page."""
+        """Let go of its socket, its page and its jobs."""
+        self.jobs.clear()
         self.channel.close()
         self.page.close()
 

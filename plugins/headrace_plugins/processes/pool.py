@@ -420,7 +420,7 @@ class Pool:
         """Forget a worker that is over; its jobs are over too, or go to others."""
         if not worker.is_over:
             return
-        free, lost = worker.losses(others_live=self._crew.active > 1)
+        free, lost = worker.losses(others_live=self._crew.active > 0)
         for job, _ in lost:
             self._waiting.release(job)
         self._waiting.put_back(free)

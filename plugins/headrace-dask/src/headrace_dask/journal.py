@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import struct
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +37,7 @@ class Journal:
         self._begun = _opened(self._begun_path)
         self._done = _opened(self._done_path)
         self._size = 0
-        self._count = count()
+        self._begun_count = 0
         self._lock = Lock()
 
     @classmethod
@@ -49,8 +48,10 @@ class Journal:
 
     def begin(self, ticket: int) -> None:
         """Note that a piece of work begins now."""
-        with suppress(OSError):  # a full disk must not fail a task
-            os.pwrite(self._begun, _TICKET.pack(ticket + 1), next(self._count) % _BEGUN * _TICKET.size)
+        with self._lock, suppress(OSError):  # a full disk must not fail a task
+            os.lseek(self._begun, self._begun_count % _BEGUN * _TICKET.size, os.SEEK_SET)
+            os.write(self._begun, _TICKET.pack(ticket + 1))
+            self._begun_count += 1
 
     def end(self, ticket: int, message: bytes) -> None:
         """Note what is going to be told of a piece of work."""
@@ -100,7 +101,8 @@ def _taken(path: Path) -> bytes:
 
 
 def _opened(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o600)
 
 
 def _files(path: Path) -> tuple[Path, Path, Path]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import Any
+
+import psutil
 
 __all__ = ["kill_worker"]
 
@@ -14,5 +14,5 @@ def kill_worker(dask_worker: Any) -> bool:
     pid = dask_worker.pid
     if pid is None:
         return False
-    os.kill(pid, signal.SIGKILL)
+    psutil.Process(pid).kill()
     return True

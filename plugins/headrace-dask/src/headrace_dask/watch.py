@@ -33,6 +33,7 @@ class Watch:
         self._worker_timeout = worker_timeout
         self._waiting_since: float | None = None
         self._told = False
+        self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -45,10 +46,20 @@ class Watch:
 
     def stop(self) -> None:
         """Look no more; called in any thread."""
+        self._stopped = True
         with suppress(RuntimeError):  # the loop may be closed
             self._session.client.loop.add_callback(lambda: [task.cancel() for task in self._tasks])
 
     async def _look(self) -> None:
+        try:
+            await self._look_until_broken()
+        except asyncio.CancelledError:
+            # Whoever the client belongs to has closed it, and with it the loop.
+            if not self._stopped:
+                self._session.break_off("its client was closed")
+            raise
+
+    async def _look_until_broken(self) -> None:
         session = self._session
         while session.broken is None:
             if session.client.status != "running":
