@@ -100,7 +100,7 @@ def test_what_was_loaded_is_known_and_needs_no_look_at_what_is_installed(site: A
     site.add_executor("headrace-two", "two", "reg_two")
     site.add_executor("headrace-one", "one", "reg_one")
     registry = Registry(site.records())
-    assert registry.loaded == ()
+    assert not registry.loaded
     registry.resolve("executor", "two")
     registry.resolve("executor", "one")
     assert [record.name for record in registry.loaded] == ["one", "two"]
