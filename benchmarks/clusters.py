@@ -30,7 +30,14 @@ def ray_runtime() -> Iterator[Any]:
     """Start Ray on this machine and yield its module."""
     ray: Any = import_module("ray")
 
-    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+    ray.init(
+        # Not one that happens to be on this machine.
+        address="local",
+        num_cpus=WORKERS,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+    )
     try:
         yield ray
     finally:

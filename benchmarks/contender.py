@@ -52,7 +52,11 @@ def make_contender(name: str) -> Contender:
         from benchmarks.floor import Floor
 
         return Floor()
-    if name in {"headrace", "headrace-threads"}:
+    if name == "floor-recorded":
+        from benchmarks.floor import RecordedFloor
+
+        return RecordedFloor()
+    if name in {"headrace", "headrace-recorded", "headrace-threads"}:
         from benchmarks.engine import Headrace
 
         return Headrace(name)

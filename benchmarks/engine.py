@@ -32,8 +32,8 @@ class Headrace(Contender):
         built.flow.plan()
 
     def run(self, built: Built) -> Any:
-        if self.name == "headrace":
-            return built.flow.run(executor="local")
+        if self.name != "headrace-threads":
+            return built.flow.run(executor="local", record=self.name == "headrace-recorded")
         from headrace_plugins.threads import ThreadsExecutor
 
         return built.flow.run(executor=ThreadsExecutor(workers=WORKERS))

@@ -6,6 +6,7 @@ variable set and reset, the call in try/except, one event appended. No retries, 
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from typing import Any
 
 from benchmarks.contender import Contender
 from benchmarks.graphs import Graph, gather
+
+_ROWS = 2_000
 
 _current: ContextVar[int] = ContextVar("current", default=-1)
 
@@ -94,6 +97,34 @@ class Loop:
         return function(arguments) if function is gather else function(*arguments)
 
 
+class RecordedLoop(Loop):
+    """One run whose events go into a table, the beginning of a task and its end."""
+
+    def __init__(self, graph: Graph, history: sqlite3.Connection) -> None:
+        super().__init__(graph)
+        self.history = history
+        self.rows: list[tuple[int, str, float]] = []
+
+    def run(self) -> list[State]:
+        states = super().run()
+        self.write()
+        return states
+
+    def run_task(self, index: int) -> State:
+        rows = self.rows
+        rows.append((index, "Running", time.time()))
+        state = super().run_task(index)
+        rows.append((index, type(state).__name__, state.timestamp))
+        if len(rows) >= _ROWS:
+            self.write()
+        return state
+
+    def write(self) -> None:
+        with self.history:
+            self.history.executemany("INSERT INTO events VALUES (?, ?, ?)", self.rows)
+        self.rows.clear()
+
+
 class Floor(Contender):
     name = "floor"
 
@@ -105,3 +136,15 @@ class Floor(Contender):
 
     def values(self, built: Graph, outcome: list[State]) -> Sequence[Any]:
         return [outcome[sink].result for sink in built.sinks]
+
+
+class RecordedFloor(Floor):
+    name = "floor-recorded"
+
+    def run(self, built: Graph) -> list[State]:
+        history = sqlite3.connect("events.db")
+        try:
+            history.execute("CREATE TABLE IF NOT EXISTS events (task INTEGER, state TEXT, at REAL)")
+            return RecordedLoop(built, history).run()
+        finally:
+            history.close()

@@ -10,6 +10,7 @@ from typing import Final
 from benchmarks.bench import MICROSECONDS, Bench, per_task
 from benchmarks.crashes import measure_crashes
 from benchmarks.graphs import NAP_SECONDS
+from benchmarks.history import measure_history
 from benchmarks.measure import Measurement
 from benchmarks.planning import measure_planning
 from benchmarks.processes import measure_hello, measure_import
@@ -194,6 +195,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload(name="dask", summary="what headrace adds to a bare Dask client", measure=measure_dask),
     Workload(name="ray", summary="what headrace adds to bare Ray", measure=measure_ray),
     Workload(name="crashes", summary="what a process that dies takes with it", measure=measure_crashes),
+    Workload(name="history", summary="recording, resuming, and commands on large histories", measure=measure_history),
     Workload(name="planning", summary="10,000 tasks with 100,000 edges, and ten times that", measure=measure_planning),
     Workload(name="schedules", summary="instants a second of each kind of clock", measure=measure_schedules),
 )
