@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cloudpickle
+import psutil
 import pytest
 from distributed import Client
 
 from headrace_dask import DaskExecutor
 
+# Nobody's child, since there are tests that look at what processes this one has.
 _CLUSTER = """
-import json, sys
+import json, os, sys
+
+if os.fork():
+    os._exit(0)
 from distributed import LocalCluster
 
-if __name__ == "__main__":
-    with LocalCluster(processes=True, dashboard_address=":0", **json.loads(sys.argv[1])) as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
+with LocalCluster(processes=True, dashboard_address=":0", **json.loads(sys.argv[1])) as cluster:
+    print(cluster.scheduler_address, os.getpid(), flush=True)
+    sys.stdin.read()
 """
 
 
@@ -39,21 +43,30 @@ class Cluster(NamedTuple):
 @contextmanager
 def _running_cluster(folder: Path, env: dict[str, str] | None = None, **options: Any) -> Iterator[Cluster]:
     command = [sys.executable, "-c", _CLUSTER, json.dumps({"n_workers": 2, "threads_per_worker": 1} | options)]
+    # Dask closes for good what starts anew at a certain moment after it was lost; here workers are lost all the time.
+    settings = os.environ | {"DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "1 hour"} | (env or {})
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=os.environ | (env or {})
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=settings
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        address, pid = process.stdout.readline().split()
         try:
-            yield Cluster(process.stdout.readline().strip(), process.pid)
+            yield Cluster(address, int(pid))
         finally:
             process.stdin.close()
-            # A test may have stopped it, or killed it.
-            process.send_signal(signal.SIGCONT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _wait_for_the_end(int(pid))
+
+
+def _wait_for_the_end(pid: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        # A test may have stopped it, or killed it.
+        process.resume()
+        deadline = time.monotonic() + 20
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
 
 
 @pytest.fixture(scope="session")

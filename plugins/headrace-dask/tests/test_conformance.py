@@ -11,7 +11,6 @@ from headrace_dask import DaskExecutor
 class TestOnACluster(ExecutorConformance):
     """On a cluster that is there already, and stays."""
 
-    seconds = 30.0
     mapped_children = 2_000
     big_value_bytes = 100_000_000
 

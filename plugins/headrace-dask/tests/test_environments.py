@@ -100,7 +100,7 @@ def test_a_worker_that_joins_later_is_looked_at_too(
     cluster = own_cluster(n_workers=1)
     with Client(cluster.address, set_as_default=False) as client, _joining(cluster.address, _other_version(tmp_path)):
         executor = DaskExecutor(address=cluster.address)
-        flow, last = _flow(*[0.2] * 40)
+        flow, last = _flow(*[0.2] * 12)
 
         def start_when_both_are_there(*_: object) -> None:
             client.wait_for_workers(2, timeout=30)

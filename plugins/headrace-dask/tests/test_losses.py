@@ -10,10 +10,11 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client
 
-from headrace import Flow, task
+from headrace import Flow, context, task
 from headrace.exceptions import ExecutorError, ResultError, WorkerCrashedError
 from headrace.states import Crashed
 from headrace_dask import DaskExecutor
@@ -44,6 +45,16 @@ def _kill_who_has(client: Client, name: str) -> int:
     for worker in owners:
         os.kill(pids[worker], signal.SIGKILL)
     return len(owners)
+
+
+class _KillingHere(DaskExecutor):
+    """Runs the task that does the killing in this process."""
+
+    def submit(self, work: Any, deliver: Any) -> None:
+        if work.task.name == "kill":
+            deliver(work())
+        else:
+            super().submit(work, deliver)
 
 
 def test_work_that_a_lost_worker_had_not_begun_goes_to_another(executor: Make, tmp_path: Path) -> None:
@@ -81,21 +92,12 @@ def test_finished_work_is_not_done_again_when_its_results_are_lost(
         time.sleep(0.5)
         return _kill_who_has(client, "make")
 
-    class Local(DaskExecutor):
-        """Runs the task that does the killing in this process."""
-
-        def submit(self, work: Any, deliver: Any) -> None:
-            if work.task.name == "kill":
-                deliver(work())
-            else:
-                super().submit(work, deliver)
-
     with Flow("lost results") as flow:
         made = task(make, name="make").map([1, 2])
         killed = kill(upstream_tasks=[made])
         read = task(lose, name="read")(made, upstream_tasks=[killed])
         other = task(_big, name="other")(3, upstream_tasks=[killed])
-    states = flow.run(executor=Local(address=client.scheduler.address)).result
+    states = flow.run(executor=_KillingHere(address=client.scheduler.address)).result
     assert states[killed].result >= 1
     assert isinstance(states[read].result, ResultError)
     assert "result of task 'make[" in str(states[read].result)
@@ -103,17 +105,39 @@ def test_finished_work_is_not_done_again_when_its_results_are_lost(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_lost_result_that_a_store_has_is_read_back(executor: Make, client: Client, tmp_path: Path) -> None:
-    """With a result store nothing fails when a worker takes results with it."""
+def test_what_is_sent_together_with_what_needs_a_lost_result_is_run(client: Client) -> None:
+    """Dask refuses all that is sent at once, if some of it needs what is gone, which nobody here may know yet."""
 
-    class Local(DaskExecutor):
-        """Runs the task that does the killing in this process."""
+    def nobody_left(dask_scheduler: Any) -> bool:
+        return not any("make" in str(key) for key in dask_scheduler.tasks)
+
+    class Slow(_KillingHere):
+        """Hears of nothing for two seconds while the task runs that does the killing."""
 
         def submit(self, work: Any, deliver: Any) -> None:
             if work.task.name == "kill":
-                deliver(work())
-            else:
-                super().submit(work, deliver)
+                assert self._session is not None
+                self._session.client.loop.add_callback(time.sleep, 2)
+            super().submit(work, deliver)
+
+    @task
+    def kill() -> None:
+        _kill_who_has(client, "make")
+        while not client.run_on_scheduler(nobody_left):
+            time.sleep(0.05)
+
+    with Flow("sent together") as flow:
+        made = task(_big, name="make")(1)
+        killed = kill(upstream_tasks=[made])
+        measure = task(_length, name="measure")
+        short, lost, long = [measure(data, upstream_tasks=[killed]) for data in (b"12", made, b"1234")]
+    states = flow.run(executor=Slow(address=client.scheduler.address)).result
+    assert [states[short].result, states[long].result] == [2, 4]
+    assert isinstance(states[lost].result, ResultError)
+
+
+def test_a_lost_result_that_a_store_has_is_read_back(executor: Make, client: Client, tmp_path: Path) -> None:
+    """With a result store nothing fails when a worker takes results with it."""
 
     @task
     def kill() -> int:
@@ -124,7 +148,7 @@ def test_a_lost_result_that_a_store_has_is_read_back(executor: Make, client: Cli
         made = task(_big, name="make").map([1, 2])
         killed = kill(upstream_tasks=[made])
         lengths = task(_length, name="measure").map(made, upstream_tasks=[killed])
-    states = flow.run(executor=Local(address=client.scheduler.address), results=f"file:{tmp_path}").result
+    states = flow.run(executor=_KillingHere(address=client.scheduler.address), results=f"file:{tmp_path}").result
     assert states[killed].result >= 1
     assert states[lengths].result == [100_000, 100_000]
 
@@ -160,12 +184,29 @@ def test_a_run_ends_when_its_scheduler_does_not_answer(
         long = task(_sleep, name="sleep").map([60] * 4)
     began = time.monotonic()
     states = flow.run(executor=DaskExecutor(address=cluster.address, **options)).result
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     for state in (states[hit], *states[long].map_states):
         assert isinstance(state, Crashed)
         assert isinstance(state.result, ExecutorError)
         assert cluster.address in str(state.result)
         assert told in str(state.result)
+
+
+def test_workers_of_this_machine_come_back_however_often_they_die() -> None:
+    """Dask closes for good what is starting anew at a certain moment after it was lost, here while that takes place."""
+
+    def second_time() -> int:
+        if context.task_run_count == 1:
+            os._exit(1)
+        return 2
+
+    with Flow("come back") as flow:
+        # By then it would have been closed.
+        last = task(second_time, name="second_time", max_retries=1, retry_delay=3)()
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "100 ms"}):
+        state = flow.run(executor=DaskExecutor(cluster_kwargs=options, worker_timeout=20)).result[last]
+    assert state.result == 2
 
 
 def test_errors_of_lost_workers_can_be_retried_on(executor: Make) -> None:
@@ -186,8 +227,9 @@ def test_errors_of_lost_workers_can_be_retried_on(executor: Make) -> None:
         Path(f"/tmp/headrace-{os.getpid()}").unlink(missing_ok=True)
 
 
-def test_a_run_ends_when_somebody_closes_its_client(address: str) -> None:
-    client = Client(address, set_as_default=False)
+def test_a_run_ends_when_somebody_closes_its_client(own_cluster: Callable[..., Any]) -> None:
+    # What runs then goes on in its worker, where it would be in the way of other tests.
+    client = Client(own_cluster(n_workers=1).address, set_as_default=False)
     with Flow("closed") as flow:
         long = task(_sleep, name="sleep")(60)
     Timer(1.0, client.close).start()

@@ -1,4 +1,4 @@
-"""What the README shows, works."""
+"""What the README and the guide show, works."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+# In the repository of headrace only.
+GUIDE = README.parents[2] / "docs" / "how-to" / "run-on-dask.md"
+BLOCK = re.compile(r"```python[^\n]*\n(.*?)```", re.DOTALL)
+EXAMPLES = BLOCK.findall(README.read_text(encoding="utf-8"))
 
 
 def test_the_flow_runs_as_a_script(tmp_path: Path) -> None:
@@ -24,6 +28,16 @@ def test_the_flow_runs_as_a_script(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", range(1, len(EXAMPLES)))
 def test_the_other_examples_can_be_read(number: int) -> None:
     exec(EXAMPLES[number], {"__name__": "readme"})
+
+
+def test_the_guide_can_be_read() -> None:
+    """Its blocks go on where the ones before have ended, and say nothing that there is not."""
+    if not GUIDE.exists():
+        pytest.skip("the guide is no part of this distribution")
+    names: dict[str, Any] = {"__name__": "guide"}
+    for example in BLOCK.findall(GUIDE.read_text(encoding="utf-8")):
+        exec(example, names)
+    assert (names["here"].capacity, names["train"].resources) == (1000, {"GPU": 1})
 
 
 def test_every_option_is_in_the_table() -> None:

@@ -19,6 +19,7 @@ from headrace import Flow, context, task, unmapped
 from headrace.exceptions import TaskDefinitionError
 from headrace.states import Failed, TimedOut
 from headrace_dask import DaskExecutor
+from headrace_plugins.sqlite.store import SQLiteRunStore
 
 Make = Callable[..., DaskExecutor]
 
@@ -101,6 +102,22 @@ def test_log_lines_come_while_the_task_runs(executor: Make) -> None:
     assert moments["begun"] < state.result - 0.5
 
 
+def test_what_tasks_say_is_kept_in_the_history(executor: Make, tmp_path: Path) -> None:
+    """Log lines and prints belong to the task run that they are from."""
+
+    def talk(number: int) -> None:
+        context.logger.warning("logged %s", number)
+        print("printed", number)
+
+    with Flow("recorded") as flow:
+        task(talk, name="talk").map([1, 2])
+    with SQLiteRunStore(f"sqlite:{tmp_path}/runs.db") as store:
+        flow.run(executor=executor(), record=store)
+        run = store.run("latest")
+        said = {(each.map_index, each.text) for each in store.logs(run.id)}
+    assert said >= {(number - 1, f"{how} {number}") for number in (1, 2) for how in ("logged", "printed")}
+
+
 def test_others_on_the_same_worker_are_not_heard(
     executor: Make, client: Client, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,7 +158,8 @@ def test_threads_of_a_task_are_heard(executor: Make, caplog: pytest.LogCaptureFi
     assert [record.getMessage() for record in caplog.records if record.name == "of.a.thread"] == ["from a thread"]
 
 
-def test_a_tag_asks_for_a_resource(own_cluster: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("how", [{"tags": ["dask-resource:GPU=1"]}, {"resources": {"GPU": 1}}])
+def test_a_task_asks_for_a_resource(own_cluster: Callable[..., Any], how: dict[str, Any]) -> None:
     """As many tasks run at once as the worker has of what they need."""
     cluster = own_cluster(n_workers=1, threads_per_worker=4, resources={"GPU": 1})
 
@@ -151,7 +169,7 @@ def test_a_tag_asks_for_a_resource(own_cluster: Callable[..., Any]) -> None:
         return began, time.time()
 
     with Flow("resources") as flow:
-        spans = task(span, name="span", tags=["dask-resource:GPU=1"]).map([1, 2, 3])
+        spans = task(span, name="span", **how).map([1, 2, 3])
     found = sorted(flow.run(executor=DaskExecutor(address=cluster.address)).result[spans].result)
     assert all(before[1] <= after[0] for before, after in pairwise(found))
 
@@ -240,8 +258,9 @@ def test_a_large_closure_is_sent_once(executor: Make) -> None:
 def test_mapping_over_what_is_on_the_cluster(executor: Make) -> None:
     """Over elements that travel with the whole, and over those that travel alone; arrays by rows."""
 
-    def numbers() -> list[int]:
-        return list(range(5_000))
+    def numbers() -> list[float]:
+        # Enough of them not to travel with the outcome.
+        return [float(number) for number in range(1_000)]
 
     def blocks() -> list[Any]:
         return [numpy.full(100_000, number) for number in range(4)]
@@ -257,7 +276,7 @@ def test_mapping_over_what_is_on_the_cluster(executor: Make) -> None:
         large = task(total, name="total").map(task(blocks, name="blocks")())
         parts = task(total, name="total").map(task(rows, name="rows")())
     states = flow.run(executor=executor(), keep_results="all").result
-    assert states[small].result == list(range(1, 5_001))
+    assert states[small].result == list(range(1, 1_001))
     assert states[large].result == [0, 100_000, 200_000, 300_000]
     assert sum(states[parts].result) == sum(range(60_000))
 

@@ -23,6 +23,16 @@ def test_cpus_and_gpus_go_by_either_name():
     assert demands("x", {"ray-resource:CPU=2", "ray-resource:gpu=1"}) == {"num_cpus": 2, "num_gpus": 1}
 
 
+def test_resources_of_a_task_are_asked_for_and_tags_decide():
+    """The resources are what any executor may share out; a tag is for Ray alone."""
+    resources = {"gpu": 1, "memory": 1000, "disk": 2}
+    assert demands("x", {"ray-resource:disk=3"}, resources) == {
+        "num_gpus": 1,
+        "memory": 1000,
+        "resources": {"disk": 3},
+    }
+
+
 def test_a_key_may_hold_colons_and_equal_signs():
     assert demands("x", {"ray-resource:node:10.0.0.1=0.01"}) == {"resources": {"node:10.0.0.1": 0.01}}
 
@@ -41,8 +51,15 @@ def test_one_node_must_have_all_of_it():
     assert lacking({"resources": {"disk": 1}}, nodes) == "disk=1"
 
 
-def test_a_task_gets_what_its_tags_ask_for():
-    @task(tags=["ray-resource:num_cpus=2", "ray-resource:memory=50000000"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"tags": ["ray-resource:num_cpus=2", "ray-resource:memory=50000000"]},
+        {"resources": {"cpu": 2, "memory": 50_000_000}},
+    ],
+)
+def test_a_task_gets_what_it_asks_for(how):
+    @task(**how)
     def assigned():
         return ray.get_runtime_context().get_assigned_resources()
 

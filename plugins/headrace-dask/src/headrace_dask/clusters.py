@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from headrace.exceptions import ExecutorError, PluginOptionError, describe
 from headrace_dask.environments import differences, environment, question
+from headrace_dask.machine import MachineCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +24,6 @@ _LOCAL: Final = "distributed.LocalCluster"
 # Seconds that is waited for answers that the run does not depend on.
 _PATIENCE: Final = 10.0
 _MOST_NAMED: Final = 3
-# Seconds between two messages to the scheduler.
-_SEND_EVERY: Final = 0.002
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,9 +99,6 @@ def _connected(where: Any, options: ClusterOptions, stack: ExitStack) -> Client:
             "`client_kwargs={'timeout': seconds}` waits longer.",
         ) from error
     stack.callback(_close_client, client)
-    # A flow that is a chain waits for each message; Dask's own 10 ms are for those who send many at once.
-    with suppress(AttributeError):
-        client.scheduler_comm.interval = _SEND_EVERY
     return client
 
 
@@ -132,17 +128,19 @@ def _make_cluster(options: ClusterOptions, stack: ExitStack) -> Any:
 
 
 def _cluster_class(named: str | Callable[..., Any]) -> Callable[..., Any]:
-    if not isinstance(named, str):
-        return named
+    found: Callable[..., Any] = _imported(named) if isinstance(named, str) else named
+    return MachineCluster if found is LocalCluster else found
+
+
+def _imported(named: str) -> Any:
     module, _, name = named.rpartition(".")
     try:
-        found: Callable[..., Any] = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise PluginOptionError(
             f"Option 'cluster_class' of executor 'dask' is {named!r}, which cannot be imported: {describe(error)}.",
             hint=f"Write the full name, as in {_LOCAL!r}, and install what brings it.",
         ) from error
-    return found
 
 
 def check_environments(client: Client, plugins: Mapping[str, str]) -> dict[str, str | None]:

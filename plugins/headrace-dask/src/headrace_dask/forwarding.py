@@ -9,7 +9,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from headrace.log import capture_lines
+from headrace.masking import mask
 from headrace.remote import Levels, RecordForwarder
+from headrace.whereabouts import places
 from headrace_dask.messages import LOG, PRINT
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Forwarding:
             _current.reset(token)
 
     def _print(self, line: str) -> None:
-        self._tell(PRINT, pickle.dumps(line))
+        self._tell(PRINT, pickle.dumps((places(), mask(line))))
 
     def _is_ours(self, record: logging.LogRecord) -> bool:
         run = _current.get()

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from headrace.remote import Levels, Part
 
-__all__ = ["ERRED", "GONE", "JOINED", "LOG", "LOST", "OUTCOME", "PRINT", "RESTARTED", "RUNS", "STUCK", "Manifest"]
+__all__ = [
+    "DROPPED",
+    "ERRED",
+    "GONE",
+    "JOINED",
+    "LOG",
+    "LOST",
+    "OUTCOME",
+    "PRINT",
+    "RESTARTED",
+    "RUNS",
+    "STUCK",
+    "Manifest",
+]
 
 # From workers.
 OUTCOME: Final = "outcome"
@@ -19,7 +32,7 @@ OUTCOME: Final = "outcome"
 LOG: Final = "log"
 """(the fields of a record, pickled)"""
 PRINT: Final = "print"
-"""(a line, pickled)"""
+"""(a pickle of the task run, as `headrace.whereabouts.places` has it, and a line)"""
 
 # From the scheduler.
 JOINED: Final = "joined"
@@ -30,6 +43,8 @@ ERRED: Final = "erred"
 """(ticket, address of the worker or None, the exception as text): the work could not be begun"""
 LOST: Final = "lost"
 """(ticket or key of data): if this value was there, it is gone"""
+DROPPED: Final = "dropped"
+"""(tickets of work whose worker is gone, of which GONE is still to come): the scheduler has refused work just sent"""
 STUCK: Final = "stuck"
 """(ticket): no worker can take this work"""
 RUNS: Final = "runs"

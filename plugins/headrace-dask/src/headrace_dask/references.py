@@ -71,6 +71,13 @@ class Kept:
         """Tell whether this is ``other``, or made of it."""
         return self is other or (self.origin is not None and self.origin[0].depends_on(other))
 
+    def check(self) -> None:
+        """Note if it is lost, or what it is made of: as far as Dask has told this process."""
+        if self.future is not None and self.future.cancelled():
+            self.lost = self.lost or "the cluster does not have it any more"
+        if self.origin is not None:
+            self.origin[0].check()
+
 
 class DaskReference(ResultReference):
     """Stands for a result, or an element of one, that stays on the Dask cluster."""

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict, deque
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from distributed.diagnostics.plugin import SchedulerPlugin
@@ -13,7 +14,7 @@ from distributed.protocol.pickle import dumps
 from distributed.protocol.serialize import Serialized, deserialize
 
 from headrace_dask.journal import Last, last_of
-from headrace_dask.messages import ERRED, GONE, JOINED, LOST, RESTARTED, RUNS, STUCK
+from headrace_dask.messages import DROPPED, ERRED, GONE, JOINED, LOST, RESTARTED, RUNS, STUCK
 from headrace_dask.names import data_name, plugin_name
 from headrace_dask.nannies import kill_worker
 from headrace_dask.site import close_site
@@ -52,6 +53,8 @@ class RunGuard(SchedulerPlugin):
         self._nannies: dict[str, str | None] = {}
         # What each worker has done lately: its last word on that may be lost with it.
         self._done: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=_LATELY))
+        # Of workers that are gone, what they had while their nannies are asked.
+        self._inquiries: dict[str, list[int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, scheduler: Scheduler) -> None:
@@ -87,12 +90,16 @@ class RunGuard(SchedulerPlugin):
             self._tell(RUNS, key[1])
 
     def log_event(self, topic: str, msg: Any) -> None:
-        """Take note that a worker is gone, before Dask gives its work to others."""
-        if topic == "all" and isinstance(msg, dict) and msg.get("action") == "remove-worker":
+        """Take note that a worker is gone, before Dask gives its work to others, and of work that Dask refuses."""
+        action = msg.get("action") if isinstance(msg, dict) else None
+        if topic == "all" and action == "remove-worker":
             self._worker_is_gone(msg["worker"], msg["processing-tasks"])
             for key in (*msg["lost-computed-tasks"], *msg["lost-scattered-tasks"]):
                 if self._is_work(key) or self._is_data(key):
                     self._tell(LOST, key if isinstance(key, str) else key[1])
+        elif topic == self._client and action == "update-graph" and msg.get("status") == "cancelled":
+            # Of what is sent together, all is refused if some of it needs what was lost meanwhile.
+            self._tell(DROPPED, [*chain.from_iterable(self._inquiries.values())])
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Clean up after a process that drove a run and is gone."""
@@ -130,13 +137,15 @@ class RunGuard(SchedulerPlugin):
                 task.has_lost_dependencies = True
             # If it was done in the last moment, and said so, its result is not there any more.
             self._tell(LOST, key[1])
-        self._start(self._inquire(worker, [*self._done.pop(worker, ()), *(key[1] for key in mine)]))
+        self._inquiries[worker] = [*self._done.pop(worker, ()), *(key[1] for key in mine)]
+        self._start(self._inquire(worker))
 
-    async def _inquire(self, worker: str, tickets: list[int]) -> None:
-        nanny = self._nannies.pop(worker, None)
+    async def _inquire(self, worker: str) -> None:
+        nanny, tickets = self._nannies.pop(worker, None), self._inquiries[worker]
         last: Last | None = None
         if nanny is not None:
             last = await self._ask_nanny(nanny, last_of, address=worker, token=self._token, tickets=tickets)
+        del self._inquiries[worker]
         self._tell(GONE, worker, tickets, last)
 
     async def _ask_nanny(self, nanny: str, function: Callable[..., Any], **about: Any) -> Any:

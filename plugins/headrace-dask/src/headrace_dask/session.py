@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from functools import partial
 from itertools import count, groupby
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -12,11 +11,11 @@ from weakref import WeakValueDictionary
 
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, TransferError, WorkerCrashedError, describe
-from headrace.locations import Location
 from headrace.log import get_logger
-from headrace.remote import replay, unpack_outcome
+from headrace.remote import reader_of, replay, unpack_outcome
 from headrace.remote.pickles import Pickler
 from headrace.states import Cancelled, Failed
+from headrace.whereabouts import speaking_of
 from headrace_dask import messages
 from headrace_dask.references import Again, DaskReference, Kept, SmallResult
 from headrace_dask.site import run_call, stored
@@ -91,11 +90,12 @@ class Session:
         self._handlers: dict[str, Callable[..., object]] = {
             messages.OUTCOME: self._outcome,
             messages.LOG: lambda fields: replay(pickle.loads(fields)),
-            messages.PRINT: lambda line: print(pickle.loads(line)),  # noqa: T201 - a task printed it
+            messages.PRINT: _print,
             messages.JOINED: self.workers.add,
             messages.GONE: self._gone,
             messages.ERRED: self._erred,
             messages.LOST: self._lost,
+            messages.DROPPED: self._dropped,
             messages.STUCK: self.stuck.setdefault,
             messages.RUNS: lambda ticket: self.stuck.pop(ticket, None),
             messages.RESTARTED: lambda: self.break_off("somebody restarted the cluster, and everything on it is gone"),
@@ -112,7 +112,7 @@ class Session:
         """Send ``work`` off, with others that come soon after it; raise ExecutorError if there is no cluster left."""
         if self.broken is not None:
             raise self.broken
-        submission = self._packer.submission(work, deliver, depth, resources_of(work.task.tags))
+        submission = self._packer.submission(work, deliver, depth, resources_of(work.task))
         deaths = self._deaths[submission.suspect]
         if deaths >= self._most_deaths:
             self._deliver(submission, work.failed(_poison(work, deaths)))
@@ -213,7 +213,7 @@ class Session:
         if found.data is not None:
             return SmallResult(label, found.data, found.length)
         kept = self._results[submission.ticket] = Kept(label, submission.future)
-        read = _reader(submission.work, state)
+        read = reader_of(submission.work, state)
         if read is not None:
             kept.again = Again(stored, lambda: self._pickler.dump(read, label))
         return DaskReference(self._provision, kept, found.size, found.length, outlives_run=self._outlives_run)
@@ -301,6 +301,15 @@ class Session:
                 del self._pending[submission.ticket]
                 self._again(submission)
 
+    def _dropped(self, inquired: Sequence[int]) -> None:
+        """Send once more what the scheduler has refused; of what is ``inquired`` into, news are still to come."""
+        for submission in tuple(self._pending.values()):
+            if submission.ticket not in inquired and submission.future is not None and submission.future.cancelled():
+                for kept in submission.needed:
+                    kept.check()
+                del self._pending[submission.ticket]
+                self._again(submission)
+
     def break_off(self, reason: str, cause: BaseException | None = None) -> None:
         """Give up: all that is on the cluster has crashed, and nothing more is sent."""
         if self.broken is not None:
@@ -366,6 +375,12 @@ class Session:
                 self._deliver(submission, _cancelled(submission.work, text))
 
 
+def _print(message: bytes) -> None:
+    whose, line = pickle.loads(message)
+    with speaking_of(*whose):
+        print(line)  # noqa: T201 - a task printed it
+
+
 def _failed(work: Work, error: BaseException) -> Outcome:
     return Outcome(work.key, Failed(describe(error), error))
 
@@ -379,11 +394,3 @@ def _poison(work: Work, deaths: int) -> WorkerCrashedError:
         f"Task {work.name!r} is not run again: {deaths} workers were lost while they ran it.",
         hint="Raise `max_worker_deaths` of the executor if the task is not to blame.",
     )
-
-
-def _reader(work: Work, state: State) -> Callable[[], object] | None:
-    """Return what reads a result back from where the run keeps its results, if it does."""
-    location = state.location
-    if isinstance(location, Location):
-        return location.load
-    return None if location is None or work.keeper is None else partial(work.keeper.load, location)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from headrace.exceptions import TaskDefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from distributed import Future
 
     from headrace.engine.worker import Outcome, Work
+    from headrace.tasks import Task
     from headrace_dask.references import Kept
 
 __all__ = ["Submission", "resources_of"]
@@ -78,10 +79,13 @@ class Submission:
         return id(self.work.parent), self.work.slug, self.work.map_index
 
 
-def resources_of(tags: Iterable[str]) -> dict[str, float]:
-    """Return what tags such as ``dask-resource:GPU=1`` ask of a worker; raise TaskDefinitionError for a wrong one."""
-    found: dict[str, float] = {}
-    for tag in tags:
+def resources_of(task: Task) -> dict[str, float]:
+    """Return what a task asks of a worker by its resources, and by tags such as ``dask-resource:GPU=1``.
+
+    Raises TaskDefinitionError for a tag that is wrong.
+    """
+    found = dict(task.resources or {})
+    for tag in task.tags:
         if tag.startswith(_TAG):
             name, equals, amount = tag.removeprefix(_TAG).partition("=")
             try:

@@ -216,7 +216,7 @@ class Dispatcher:
         return route
 
     def _options(self, work: Work) -> dict[str, Any]:
-        options: dict[str, Any] = demands(work.task.name, work.task.tags)
+        options: dict[str, Any] = demands(work.task.name, work.task.tags, work.task.resources)
         missing = lacking(options, self._connection.nodes()) if options else None
         if missing and self._connection.fixed:
             raise ExecutorError(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from headrace.engine.worker import Outcome
 from headrace.exceptions import TaskTimeoutError, describe
-from headrace.locations import Location
-from headrace.remote import replay, unpack_outcome
+from headrace.remote import reader_of, replay, unpack_outcome
 from headrace.states import Cancelled, Failed, TimedOut
 from headrace_ray import faults
 from headrace_ray.references import InlineReference, LostObjectError, RayReference, StoredReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from headrace.engine.worker import Work
     from headrace.states import State
     from headrace_ray.dispatch import Flight, Store
     from headrace_ray.worker import Reply
@@ -47,17 +42,7 @@ def _reference(flight: Flight, reply: Reply, state: State, store: Store) -> RayR
     work = flight.work
     if reply.data is not None:
         return InlineReference(work.name, reply.data, reply.length)
-    return StoredReference(work.name, flight.result, reply.size, reply.length, store, _reloader(work, state))
-
-
-def _reloader(work: Work, state: State) -> Callable[[], object] | None:
-    """Return what reads a result back from where the task has put it, if it has."""
-    location = state.location
-    if isinstance(location, Location):
-        return partial(location.owner.reload, *location.arguments)
-    if location is None or work.keeper is None:
-        return None
-    return partial(work.keeper.load, location)
+    return StoredReference(work.name, flight.result, reply.size, reply.length, store, reader_of(work, state))
 
 
 def _failed(flight: Flight, error: BaseException) -> Outcome:

@@ -1,4 +1,4 @@
-"""What tasks ask of the node they run on, as tags: ``ray-resource:num_gpus=1``."""
+"""What tasks ask of the node they run on: ``resources={"gpu": 1}``, or tags such as ``ray-resource:num_gpus=1``."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ _OPTIONS: Final = {
 _TOTALS: Final = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 
 
-def demands(task_name: str, tags: Iterable[str]) -> dict[str, Any]:
-    """Return the options of the Ray task that the tags of a task ask for; raise `TaskDefinitionError`."""
-    options: dict[str, Any] = {}
+def demands(task_name: str, tags: Iterable[str], resources: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Return the options of the Ray task that a task asks for; raise `TaskDefinitionError` for a wrong tag."""
+    wanted = dict(resources or {})
     for tag in sorted(tags):
         if tag.startswith(_PREFIX):
             key, number = _parsed(task_name, tag)
-            if key.lower() in _OPTIONS:
-                options[_OPTIONS[key.lower()]] = number
-            else:
-                options.setdefault("resources", {})[key] = number
+            wanted[key] = number
+    options: dict[str, Any] = {}
+    for key, number in wanted.items():
+        if key.lower() in _OPTIONS:
+            options[_OPTIONS[key.lower()]] = number
+        else:
+            options.setdefault("resources", {})[key] = number
     return options
 
 
