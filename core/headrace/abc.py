@@ -14,23 +14,29 @@ from typing import TYPE_CHECKING, ClassVar
 from headrace.references import ResultReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
+    from pathlib import Path
     from typing import Self
 
     from headrace.engine.worker import Outcome, Work
     from headrace.history.records import (
         AttemptRecord,
         Finding,
+        LimitRecord,
+        LogQuery,
+        LogRecord,
         NoteRecord,
         RunQuery,
         RunRecord,
+        Tally,
         TaskRecord,
         TaskRunQuery,
         TaskRunRecord,
         ValueRecord,
     )
     from headrace.plugins import StateChange
+    from headrace.whereabouts import Place
 
 __all__ = [
     "Capability",
@@ -75,6 +81,8 @@ class ExecutorContext:
             versions. They are needed wherever tasks run.
         depth_of: returns how many tasks lie before a task, given by its slug, on the longest way to it; for executors
             that order what waits, so that what was begun is brought to an end first.
+        take_output: called from any thread with what a task run wrote to a standard stream in another process: the task
+            run, ``"stdout"`` or ``"stderr"``, and a text. The executor shows it too. None if nobody wants it.
     """
 
     flow_name: str
@@ -82,6 +90,7 @@ class ExecutorContext:
     task_count: int
     plugins: Mapping[str, str] = field(default_factory=dict)
     depth_of: Callable[[str], int] = _no_depth
+    take_output: Callable[[Place, str, str], object] | None = None
 
 
 class Executor(ABC):
@@ -213,11 +222,12 @@ class Notifier(ABC):
 class RunJournal(ABC):
     """Takes down what happens in one run.
 
-    Every method is called by the thread that drives the run, several times for each task run, and should take
-    microseconds. When a call has returned, what it said outlives the death of the process, at whatever moment and by
-    whatever signal; within a moment, 20 milliseconds where the disk keeps up, readers see it and it outlives a power
-    cut. `flush` and `ended` wait for that. What was said is found in the order in which it was said: after a power cut
-    the last of it may be missing, and nothing is there without what came before.
+    Every method but `logged`, `cancel_request`, `limited_tags` and `take_slots` is called by the thread that drives the
+    run, several times for each task run, and should take microseconds. When a call has returned, what it said outlives
+    the death of the process, at whatever moment and by whatever signal; within a moment, 20 milliseconds where the disk
+    keeps up, readers see it and it outlives a power cut. `flush` and `ended` wait for that. What was said is found in
+    the order in which it was said: after a power cut the last of it may be missing, and nothing is there without what
+    came before.
 
     A task run that has finished stays as it is: what is said of it later is not taken. The same holds for the run.
 
@@ -295,8 +305,48 @@ class RunJournal(ABC):
         """Add a remark on a task run."""
 
     @abstractmethod
+    def logged(self, node: int, map_index: int, attempt: int, at: float, level: int, logger: str, text: str, /) -> None:
+        """Take down what a task run logged or printed; ``node`` is `headrace.history.NO_TASK` for the run itself.
+
+        May be called from any thread, at any time until the run has ended. Of a long text the middle is left out.
+        """
+
+    @abstractmethod
+    def bound_logs(self, per_task_run: int, per_run: int, /) -> None:
+        """Say how many bytes of what is `logged` are kept of each task run, and of the run. Called first, if at all.
+
+        Of a task run that logs more, the beginning is kept, and what it logged last: at least the last 64 kB, also when
+        the process dies. Once all together is too much, that holds for the run as a whole. What is left out is said.
+        """
+
+    @abstractmethod
     def entered(self, state: str, message: str | None, at: float, /) -> None:
         """Say that the run itself is in a state that is not its last, such as Cancelling."""
+
+    @abstractmethod
+    def cancel_request(self) -> str | None:
+        """Return why somebody wants the run to end, "" if he did not say, or None if nobody does.
+
+        That is what `RunStore.request_cancel` was given, in whatever process. Called several times a second, in a
+        thread of its own.
+        """
+
+    @abstractmethod
+    def limited_tags(self) -> frozenset[str]:
+        """Return the tags that have a limit, see `RunStore.set_limit`. Called several times a second, as above."""
+
+    @abstractmethod
+    def take_slots(self, node: int, map_index: int, tags: Collection[str], /) -> bool:
+        """Take a slot of each of ``tags`` that has a limit for a task run that is to begin: all of them, or none.
+
+        Tells whether the task run may begin. If it may not, it is now in line, and whoever came first for a slot that
+        is free gets it: ask again, a few times a second. Slots and places in line of runs whose owners died are given
+        up first. Called in threads of their own, while no other is called for the same task run; may wait for others.
+
+        The slots, or the place in line, are given up in the transaction in which it is written that the task run has
+        `finished` or is `waiting`, or that the run has ended, and never in another way. So say first that the task run
+        is Queued; what was said of it before this was called gives up nothing.
+        """
 
     @abstractmethod
     def flush(self) -> None:
@@ -322,8 +372,9 @@ class RunStore(ABC):
     """Keeps the history of runs, where other processes find it.
 
     The store is made from a URL without touching anything; the first call opens it. It is made where there is none yet
-    by `begin` only; to all other methods, a history that is not there is one without runs. Every method may be called
-    from any thread, and at the same time by any number of processes, which wait for each other without failing.
+    by `begin` and `set_limit` only; to all other methods, a history that is not there is one without runs. Every method
+    may be called from any thread, and at the same time by any number of processes, which wait for each other without
+    failing.
 
     A run has at most one owner: the process that began it, as long as that lives and has not ended it. Whether an owner
     lives is a fact that the operating system or the database knows, not a matter of time.
@@ -387,6 +438,34 @@ class RunStore(ABC):
     def notes(self, run_id: str, node: int, map_index: int = -1) -> Sequence[NoteRecord]:
         """Return the remarks on a task run in order."""
 
+    def tally(self, run_id: str) -> Sequence[Tally]:
+        """Count the mapped children of a run by task and state, in this order. 100,000 take a fraction of a second."""
+        from headrace.history import whole_runs  # noqa: PLC0415 - only for stores that have no faster way
+
+        return whole_runs.tally(self, run_id)
+
+    def slowest(self, run_id: str, node: int, limit: int) -> Sequence[TaskRunRecord]:
+        """Return the children of a mapped task that have finished and whose last attempts took longest, in order."""
+        from headrace.history import whole_runs  # noqa: PLC0415 - as above
+
+        return whole_runs.slowest(self, run_id, node, limit)
+
+    def attempts_of_run(self, run_id: str) -> Iterator[AttemptRecord]:
+        """Yield the earlier attempts of all task runs, those of one in order, without holding them in memory."""
+        from headrace.history import whole_runs  # noqa: PLC0415 - as above
+
+        return whole_runs.attempts_of_run(self, run_id)
+
+    def notes_of_run(self, run_id: str) -> Iterator[NoteRecord]:
+        """Yield the remarks on all task runs, those on one in order, without holding them in memory."""
+        from headrace.history import whole_runs  # noqa: PLC0415 - as above
+
+        return whole_runs.notes_of_run(self, run_id)
+
+    @abstractmethod
+    def logs(self, run_id: str, query: LogQuery | None = None) -> Iterator[LogRecord]:
+        """Yield what a run has logged, in the order in which it was said, without holding it in memory."""
+
     @abstractmethod
     def is_alive(self, run_id: str) -> bool | None:
         """Tell whether a run is owned by a process that lives; None if that cannot be told from here."""
@@ -401,6 +480,26 @@ class RunStore(ABC):
 
         An owner on another machine may be alive for all that this one knows: its runs are left alone unless
         ``foreign`` says that it is not.
+        """
+
+    @abstractmethod
+    def request_cancel(self, run_id: str, reason: str = "") -> None:
+        """Ask the process that drives a run, wherever it is, to end the run in order. This does not wait for it.
+
+        The process sees that through `RunJournal.cancel_request`, within half a second. Raises `RunEndedError` if the
+        run has ended, or if its owner is dead.
+        """
+
+    @abstractmethod
+    def limits(self) -> Sequence[LimitRecord]:
+        """Return the limits that there are and who holds slots of them, by tag."""
+
+    @abstractmethod
+    def set_limit(self, tag: str, slots: int | None) -> None:
+        """Let no more than ``slots`` task runs with a tag run at once, in all runs of this history together.
+
+        With 0 none begins, and with None there is no limit. Runs that go on see that within a second. Who has a slot
+        keeps it, also if there are more of them now than there may be.
         """
 
     @abstractmethod
@@ -429,6 +528,24 @@ class RunStore(ABC):
 
         What was there before is kept aside and named. Raises `HistoryError` if a run is alive.
         """
+
+    def place(self, project: Path) -> str:
+        """Return what no other history goes by, without a password.
+
+        One that lies in the folder ``project`` goes by the same when that folder is moved.
+        """
+        del project
+        return repr(self)
+
+    def locations(self) -> Iterator[str]:
+        """Yield the locations that any run refers to, each at least once."""
+        from headrace.history.records import RunQuery  # noqa: PLC0415 - only for stores that have no faster way
+
+        for run in self.runs(RunQuery(nested=True)):
+            for records in (self.task_runs(run.id), self.attempts_of_run(run.id)):
+                for record in records:
+                    if record.value is not None and record.value.location is not None:
+                        yield record.value.location
 
     def facts(self) -> Mapping[str, str]:
         """Return what somebody who looks for a fault wants to know: where the history is and how it is kept.

@@ -1,4 +1,4 @@
-"""Files that are there as a whole, or as they were before."""
+"""Files that are there as a whole, or as they were before, and folders that stay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["publish", "write_atomically"]
+from headrace.fault_points import reached
+
+__all__ = ["make_folder", "publish", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
@@ -21,17 +23,22 @@ def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> Non
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            reached("file.opened")
             file.write(data)
             file.flush()
+            reached("file.written")
             os.fsync(file.fileno())
         if mode is not None:
             temporary.chmod(mode)
+        reached("file.flushed")
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+    reached("file.renamed")
     _flush_folder(path.parent)
+    reached("file.durable")
 
 
 def publish(temporary: Path, path: Path) -> bool:
@@ -39,6 +46,7 @@ def publish(temporary: Path, path: Path) -> bool:
 
     ``temporary`` is in the same folder, and is there no longer afterwards. The folder is flushed to the disk.
     """
+    reached("file.publishing")
     try:
         # Unlike renaming, making a link never replaces what is there.
         path.hardlink_to(temporary)
@@ -52,9 +60,25 @@ def publish(temporary: Path, path: Path) -> bool:
             return False
         temporary.rename(path)
     else:
+        reached("file.published")
         temporary.unlink()
     _flush_folder(path.parent)
     return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, unless they are there; after a power cut they still are.
+
+    Raises OSError.
+    """
+    if folder.is_dir():
+        return
+    if folder.parent.exists():
+        folder.mkdir(exist_ok=True)
+        _flush_folder(folder.parent)
+    else:
+        make_folder(folder.parent)
+        make_folder(folder)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.exceptions import ResultError
 
-__all__ = ["is_sealed", "safe_name", "seal", "unseal"]
+__all__ = ["digest_in", "digest_of", "is_sealed", "safe_name", "seal", "unseal"]
 
 _MAGIC: Final = b"headrace-result 1\n"
 _DIGEST_SIZE: Final = 32
@@ -19,6 +19,16 @@ _LONGEST: Final = 100
 def seal(data: bytes) -> bytes:
     """Return a magic line, the BLAKE2b digest of ``data``, and ``data``."""
     return _MAGIC + _digest(data) + data
+
+
+def digest_in(sealed: bytes) -> bytes:
+    """Return the digest that `seal` put there."""
+    return sealed[len(_MAGIC) :][:_DIGEST_SIZE]
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return the digest that `seal` puts before ``data``."""
+    return _digest(data)
 
 
 def is_sealed(stored: bytes) -> bool:

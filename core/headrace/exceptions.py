@@ -43,7 +43,9 @@ HeadraceError
 │   ├── HistoryBusyError (TimeoutError)   others keep it locked
 │   ├── HistoryDamagedError (ValueError)  what is there is not what was written
 │   ├── HistoryVersionError (ValueError)  a later headrace wrote it
+│   ├── OpenQuestionError                 a task wants to be asked before it runs again
 │   ├── RunNotFoundError (LookupError)
+│   ├── RunEndedError                     nothing goes on that could be asked to end
 │   ├── RunOwnedError                     another process has the run, or had it
 │   └── SealError (ValueError)            bytes were not written by this project
 ├── ExecutorError (RuntimeError)          an executor could not start or lost its workers
@@ -83,6 +85,7 @@ __all__ = [
     "MissingParameterError",
     "MissingTaskError",
     "NoActiveFlowError",
+    "OpenQuestionError",
     "ParameterError",
     "ParameterTypeError",
     "PluginConflictError",
@@ -96,6 +99,7 @@ __all__ = [
     "ResultLocationError",
     "ResultNotFoundError",
     "ResultReleasedError",
+    "RunEndedError",
     "RunNotFoundError",
     "RunOwnedError",
     "ScheduleError",
@@ -476,6 +480,25 @@ class RunNotFoundError(HistoryError, LookupError):
             super().__init__(
                 f"There is no run {name!r} in {where}.", hint=f"The nearest: {listed}." if listed else "It has no runs."
             )
+
+
+class RunEndedError(HistoryError):
+    """A run that has ended, or whose process is dead, was asked to end; ``state`` is the one it ended in."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        self.run_id, self.state = run_id, state
+        super().__init__(
+            f"Run {run_id} has ended already, as {state}.",
+            hint="List those that go on: `headrace runs --state running`.",
+        )
+
+
+class OpenQuestionError(HistoryError):
+    """A task wants to be asked before it runs again; ``slugs`` are those of all such tasks."""
+
+    def __init__(self, slugs: Iterable[str], message: str, *, hint: str | None = None) -> None:
+        self.slugs = tuple(slugs)
+        super().__init__(message, hint=hint)
 
 
 class RunOwnedError(HistoryError):

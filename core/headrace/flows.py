@@ -17,14 +17,15 @@ from headrace.flow_queries import FlowQueries
 from headrace.graph import TaskGraph
 from headrace.parameters import Parameter
 from headrace.run_context import Build, building, context
-from headrace.task_options import check_several, check_state_handlers
+from headrace.task_options import check_several, check_state_handlers, check_timeout
 from headrace.tasks import Task
 from headrace.values import Constant, as_task, holds_task
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextvars import Token
+    from datetime import timedelta
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -62,6 +63,7 @@ class Flow(FlowQueries):
             serializer; by default the configured one.
         terminal_state_handler: a function ``(flow, state, reference_states) -> State | None`` that may replace the
             final state of a run.
+        timeout: seconds, whole or not, or a timedelta, after which a run is ended and counts as TimedOut.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Flow(FlowQueries):
         terminal_state_handler: Callable[..., State | None] | None = None,
         result: str | ResultStore | Result | None = None,
         serializer: str | Serializer | None = None,
+        timeout: float | timedelta | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise FlowDefinitionError(f"A flow needs a name, and got {name!r}.")
@@ -92,6 +95,7 @@ class Flow(FlowQueries):
             raise FlowDefinitionError(f"Flow {name!r} was given both `results` and `result`, which mean the same.")
         self.results = result if results is None else results
         self.serializer = serializer
+        self.timeout = check_timeout(f"flow {name!r}", timeout, FlowDefinitionError)
         self.state_handlers = check_state_handlers(f"flow {name!r}", state_handlers, on_failure)
         if terminal_state_handler is not None and not callable(terminal_state_handler):
             raise DefinitionTypeError(
@@ -548,6 +552,61 @@ class Flow(FlowQueries):
         if parameters is not None and not hasattr(parameters, "keys"):
             raise DefinitionTypeError(f"`parameters` of a run must be a dictionary, and is {parameters!r}.")
         return run_flow(self, dict(parameters or {}), executor=executor, engine=engine, options=options, **kwargs)
+
+    def resume(
+        self,
+        /,
+        run: str = "latest",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        again: Collection[str | Task] = (),
+        only: Collection[str | Task] = (),
+        rerun_failed: bool = False,
+        rerun: Collection[str | Task] = (),
+        skip: Collection[str | Task] = (),
+        accept_changes: bool = False,
+        executor: str | Executor | None = None,
+        engine: Engine | None = None,
+        **options: Any,
+    ) -> State:
+        """Go on with a run of this flow that was recorded, as `headrace resume` does; return the final state.
+
+        What has succeeded is taken over, down to the single child of a map, and everything else runs, with the
+        parameters and the settings of that run. Tasks go by their names, their slugs, or as tasks of this flow.
+
+        Args:
+            run: the name of the run, the beginning of its id, or ``"latest"`` for the last run of this flow.
+            parameters: values of those parameters that were not kept, such as secrets; no others.
+            again: tasks that run again although they have finished, with all that depend on them.
+            only: tasks to run, and nothing else; a name with a ``+`` after it stands for what depends on it too.
+            rerun_failed: run only what failed, and what depends on it.
+            rerun: tasks to run again although they say ``resume="ask"`` or ``"skip"``.
+            skip: tasks to skip, which had failed or were under way.
+            accept_changes: run tasks whose code has changed again, instead of refusing.
+            executor: overrides that of the run.
+            engine: the engine to run in; by default one of its own.
+            options: what `headrace.engine.runs.RunOptions` has; ``record`` is the history to look in.
+
+        Raises:
+            HistoryError: there is no such run, or it cannot be gone on with like this; nothing has run then.
+            RunOwnedError: the run goes on, or another one has gone on from it.
+            OpenQuestionError: a task wants to be asked, and neither ``rerun`` nor ``skip`` names it.
+            FlowDefinitionError, PluginError, KeyboardInterrupt, SystemExit: as for `run`.
+        """
+        from headrace.engine.resumed_runs import resume_flow  # noqa: PLC0415 - building a flow needs no engine
+        from headrace.engine.wishes import Wishes  # noqa: PLC0415 - as above
+
+        if context.get("loading_flow"):
+            return _passed_over(self)
+        wishes = Wishes(
+            again=again,
+            only=only,
+            rerun_failed=rerun_failed,
+            rerun=rerun,
+            skip=skip,
+            accept_changes=accept_changes,
+        )
+        return resume_flow(self, run, wishes, dict(parameters or {}), executor=executor, engine=engine, **options)
 
     def visualize(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Location", "Owner", "located"]
+__all__ = ["Location", "NotedLocation", "Owner", "located", "noted"]
 
 
 class Owner(Protocol):
@@ -17,8 +17,34 @@ class Owner(Protocol):
     def reload(self) -> Callable[..., object]: ...
 
 
-class Location(str):
-    """A location that its ``owner`` can read, for as long as its run goes on; pickled as the bare text."""
+class NotedLocation(str):
+    """A location with what a history notes of it, so that a later run finds the result: see `split_location` there.
+
+    ``kind`` says whose store it is in, and ``digest`` is that of the serialized value.
+    """
+
+    __slots__ = ("digest", "kind")
+    kind: str
+    digest: bytes
+
+    @property
+    def note(self) -> tuple[str, str, bytes]:
+        """What `noted` makes it of."""
+        return str(self), self.kind, self.digest
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return noted, self.note
+
+
+def noted(text: str, kind: str, digest: bytes) -> NotedLocation:
+    """Return ``text`` as a location in a store of that kind, where there is a result with ``digest``."""
+    location = NotedLocation(text)
+    location.kind, location.digest = kind, digest
+    return location
+
+
+class Location(NotedLocation):
+    """A location that its ``owner`` can read, for as long as its run goes on; pickled without that."""
 
     __slots__ = ("arguments", "owner")
     owner: Owner
@@ -28,12 +54,10 @@ class Location(str):
         """Return what is there."""
         return self.owner.reload(*self.arguments)
 
-    def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        return str, (str(self),)
 
-
-def located(text: str, owner: Owner, *arguments: Any) -> Location:
-    """Return ``text`` as a location that ``owner.reload(*arguments)`` reads."""
+def located(text: str, owner: Owner, *arguments: Any, kind: str, digest: bytes) -> Location:
+    """Return ``text`` as a location that ``owner.reload(*arguments)`` reads; the others are as for `noted`."""
     location = Location(text)
     location.owner, location.arguments = owner, arguments
+    location.kind, location.digest = kind, digest
     return location

@@ -38,7 +38,9 @@ __all__ = [
     "capture_lines",
     "capture_stdout",
     "configure",
+    "copy_prints",
     "get_logger",
+    "original_stream",
     "temporary_level",
 ]
 
@@ -356,17 +358,26 @@ _routing = Lock()
 
 
 class _Router:
-    """Stands in for ``sys.stdout`` while anybody captures; everything that is not captured goes to ``original``."""
+    """Stands in for a standard stream while anybody captures; everything that is not captured goes to ``original``.
 
-    def __init__(self, original: TextIO | None) -> None:
+    ``copies`` get all that goes there too.
+    """
+
+    def __init__(self, original: TextIO | None, name: str) -> None:
         self.original = original
+        self.name = name
         self.users = 0
+        self.copies: tuple[Callable[[str, str], object], ...] = ()
 
     def write(self, text: str) -> int:
-        lines = _capturing.get()
+        lines = _capturing.get() if self.name == "stdout" else None
         if lines is not None and not lines.closed:
             lines.write(text)
-        elif self.original is not None:  # None where a process has no standard output
+            return len(text)
+        if self.copies and isinstance(cast("object", text), str):
+            for copy in self.copies:
+                copy(self.name, text)
+        if self.original is not None:  # None where a process has no such stream
             self.original.write(text)
         return len(text)
 
@@ -397,7 +408,7 @@ def capture_lines(send: Callable[[str], object]) -> Iterator[None]:
     What is written to ``sys.stdout.buffer``, to the file descriptor or by another process is not captured.
     """
     lines = _Lines(send)
-    router = _enter_router()
+    router = _enter_router("stdout")
     token = _capturing.set(lines)
     try:
         yield
@@ -407,19 +418,43 @@ def capture_lines(send: Callable[[str], object]) -> Iterator[None]:
         lines.close()
 
 
-def _enter_router() -> _Router:
+@contextmanager
+def copy_prints(take: Callable[[str, str], object]) -> Iterator[None]:
+    """Call ``take`` with the name of a standard stream and each text written to it inside the block, by any thread.
+
+    The text goes where it went before too, unless it is captured; ``take`` must not raise. For the rest, what is said
+    of `capture_lines` holds.
+    """
+    routers = [_enter_router(name) for name in ("stdout", "stderr")]
+    for router in routers:
+        router.copies = (*router.copies, take)
+    try:
+        yield
+    finally:
+        for router in routers:
+            router.copies = tuple(copy for copy in router.copies if copy is not take)
+            _leave_router(router)
+
+
+def original_stream(name: str) -> TextIO | None:
+    """Return the standard stream of that name without what stands in for it here."""
+    stream = getattr(sys, name)
+    return stream.original if isinstance(stream, _Router) else stream
+
+
+def _enter_router(name: str) -> _Router:
     with _routing:
-        router = cast("object", sys.stdout)
+        router = getattr(sys, name)
         if not isinstance(router, _Router):
-            router = _Router(sys.stdout)
-            sys.stdout = cast("TextIO", router)
+            router = _Router(router, name)
+            setattr(sys, name, router)
         router.users += 1
         return router
 
 
 def _leave_router(router: _Router) -> None:
-    """Put the original back, unless somebody replaced ``sys.stdout`` on top: then the router stays, and passes on."""
+    """Put the original back, unless somebody put something on top: then the router stays, and passes on."""
     with _routing:
         router.users -= 1
-        if router.users == 0 and cast("object", sys.stdout) is router:
-            sys.stdout = cast("TextIO", router.original)
+        if router.users == 0 and getattr(sys, router.name) is router:
+            setattr(sys, router.name, router.original)

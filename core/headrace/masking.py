@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["MASK", "Masker", "mask", "mask_error", "masker"]
 
@@ -27,9 +27,11 @@ _SHORTEST_PART: Final = 8
 class Masker:
     """Replaces the values it was given, and the ways in which they are written, by asterisks. Used from any thread."""
 
-    __slots__ = ("_forms", "_lock")
+    __slots__ = ("_forms", "_lock", "tell")
 
     def __init__(self) -> None:
+        # What a worker tells of the texts it gets to know; None elsewhere.
+        self.tell: Callable[[list[str]], object] | None = None
         self._lock = Lock()
         # Replaced as a whole at each change, so that readers need no lock; the longest first.
         self._forms: tuple[str, ...] = ()
@@ -43,6 +45,8 @@ class Masker:
         found = {form for text in _texts(value) for form in _forms(text)}
         with self._lock:
             self._forms = tuple(sorted(found.union(self._forms), key=lambda form: (-len(form), form)))
+        if self.tell is not None:
+            self.tell(list(_texts(value)))
 
     def mask(self, text: str) -> str:
         """Return ``text`` with every occurrence of a value replaced; where two overlap, both are."""
@@ -58,6 +62,10 @@ class Masker:
                 parts += [text[end:first], MASK]
             end = max(end, last)
         return "".join([*parts, text[end:]])
+
+    def is_in(self, data: bytes) -> bool:
+        """Tell whether ``data``, such as a pickle, has one of the values in it, as UTF-8."""
+        return any(form.encode("utf-8", "surrogatepass") in data for form in self._forms)
 
     @property
     def is_empty(self) -> bool:

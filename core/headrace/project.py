@@ -1,4 +1,7 @@
-"""The project's own folder, ``.headrace``: found as git finds its folder, in the current directory or above it."""
+"""The project's own folder, ``.headrace``: found as git finds its folder, in the current directory or above it.
+
+The variable ``HEADRACE_HOME`` names another one.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["make_private", "project_folder"]
 
 _NAME: Final = ".headrace"
+_VARIABLE: Final = "HEADRACE_HOME"
 _IGNORE: Final = "# Made by headrace.\n*\n"
 
 
 def project_folder(cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
     """Return the nearest ``.headrace``; where there is none, the one to make in the current directory.
 
-    The one in the home directory holds the user's configuration and stands for a project only there.
+    If ``HEADRACE_HOME`` is set it is that folder, whether it is there or not. The one in the home directory holds the
+    user's configuration and stands for a project only there.
     """
     start = Path.cwd() if cwd is None else cwd.absolute()
     environ = os.environ if environ is None else environ
+    if named := environ.get(_VARIABLE):
+        return start / Path(named).expanduser()
     home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path("~").expanduser())
     for folder in (start, *start.parents):
         found = folder / _NAME
@@ -40,5 +47,7 @@ def make_private(folder: Path) -> None:
         return
     project = folder.parent
     ignored = folder if project.is_dir() else project
-    folder.mkdir(parents=True, exist_ok=True)
+    from headrace.atomic import make_folder  # noqa: PLC0415 - it is made once, and looked for by every command
+
+    make_folder(folder)
     (ignored / ".gitignore").write_text(_IGNORE, encoding="utf-8")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headrace.envelope import is_sealed, safe_name, seal, unseal
-from headrace.exceptions import DefinitionTypeError
+from headrace.envelope import digest_in, is_sealed, safe_name, seal, unseal
+from headrace.exceptions import DefinitionTypeError, ResultError
+from headrace.locations import noted
 from headrace.serializers import deserialized, serialized
 
 if TYPE_CHECKING:
@@ -166,6 +167,27 @@ class ResultFiles:
             data = unseal(data, location)
         return deserialized(self._serializer, data, f"The result at {location!r}")
 
+    def load_exactly(self, location: str, digest: bytes) -> object:
+        """Return the value at ``location``, which was stored under a digest, namely ``digest``.
+
+        Raises ResultError, before anything is made of the bytes, if they are damaged or those of another result.
+        """
+        return deserialized(self._serializer, self._exactly(location, digest), f"The result at {location!r}")
+
+    def verify(self, location: str, digest: bytes) -> None:
+        """Raise what `load_exactly` raises before it makes anything of the bytes."""
+        self._exactly(location, digest)
+
+    def _exactly(self, location: str, digest: bytes) -> bytes:
+        sealed = self._store.read(location)
+        data = unseal(sealed, location)
+        if digest_in(sealed) != digest:
+            raise ResultError(
+                f"The result at {location!r} is not the one that the run recorded: its digest is another one.",
+                hint="Run the task again, and find out who wrote there.",
+            )
+        return data
+
 
 class ResultKeeper(ResultFiles):
     """Writes the results of one run to a store and reads them back. Used from any thread.
@@ -182,8 +204,9 @@ class ResultKeeper(ResultFiles):
     def keep(self, work: Work, value: object) -> str | None:
         """Store what ``work`` returned and return the location. Called where the task runs."""
         location = self.location_of(work)
-        self.put(location, value, sealed=True, what=f"The result of task {work.name!r}")
-        return location
+        sealed = seal(serialized(self._serializer, value, f"The result of task {work.name!r}"))
+        self._store.write(location, sealed)
+        return noted(location, "store", digest_in(sealed))
 
     def location_of(self, work: Work) -> str:
         """Return where the result of ``work`` belongs."""

@@ -69,10 +69,11 @@ class RunFrame(ValuesFrame):
 
     ``began`` is in seconds since the epoch; dates such as ``today`` follow from it, or from a ``date`` that was given
     to this run or to one around it.
-    ``engine`` is what tasks get secrets from, in the process that drives the run.
+    ``engine`` is what tasks get secrets from, in the process that drives the run. ``recorded`` turns True when a
+    history has it.
     """
 
-    __slots__ = ("began", "cancel_requested", "engine", "inner")
+    __slots__ = ("began", "cancel_requested", "engine", "inner", "recorded")
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class RunFrame(ValuesFrame):
         self.began = began
         self.engine = engine
         self.cancel_requested = False
+        self.recorded = False
         # How to ask the runs that tasks of this run have started to stop.
         self.inner: set[Callable[[], object]] = set()
 

@@ -92,6 +92,7 @@ def flow_document(flow: Flow) -> dict[str, Any]:
         "schedule": None if schedule is None else schedule.to_dict(),
         "state_handlers": [plain_or_opaque(handler) for handler in flow.state_handlers],
         "terminal_state_handler": plain_or_opaque(flow.terminal_state_handler),
+        "timeout": flow.timeout,
         "parameters": [_parameter_summary(p) for p in sorted(flow.parameters(), key=lambda p: p.name)],
         "tasks": [{"slug": flow.slugs[task], **task.serialize()} for task in flow.tasks],
         "edges": [_edge_record(flow, edge) for edge in flow.edges],
@@ -227,6 +228,7 @@ class _Reader(Generic[F]):
             document["name"],
             state_handlers=[value_or_missing(handler) for handler in document["state_handlers"]],
             terminal_state_handler=value_or_missing(document["terminal_state_handler"]),
+            timeout=document.get("timeout"),
         )
         # Set here: what is missing fails where it is used, not where it is read.
         for option in ("executor", "results", "serializer"):

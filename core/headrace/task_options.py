@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from headrace import config
-from headrace.exceptions import DefinitionTypeError, TaskDefinitionError
+from headrace.exceptions import DefinitionTypeError, TaskDefinitionError, nearest
 from headrace.triggers import all_successful
 
 if TYPE_CHECKING:
     import inspect
 
+    from headrace.exceptions import HeadraceError
     from headrace.retries import RetryDelay
     from headrace.states import State
     from headrace.tasks import Task
     from headrace.triggers import Trigger
 
-__all__ = ["TaskOptions", "check_several", "check_state_handlers"]
+__all__ = ["Resume", "TaskOptions", "check_several", "check_state_handlers"]
 
 T = TypeVar("T")
+Resume: TypeAlias = Literal["rerun", "skip", "ask"]
+"""What a task says about being run again when its run is resumed."""
 
 
 class TaskOptions:
@@ -126,15 +129,7 @@ class TaskOptions:
         """Return seconds, or None for no limit."""
         if timeout is None:
             timeout = config.current()["tasks"]["defaults"].get("timeout") or None
-        if isinstance(timeout, timedelta):
-            timeout = timeout.total_seconds()
-        if timeout is None:
-            return None
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-            raise self._wrong_type("timeout", timeout, "seconds or a timedelta")
-        if not 0 < timeout < float("inf"):
-            raise TaskDefinitionError(f"`timeout` of task {self._name!r} is {timeout}; it must be positive and finite.")
-        return float(timeout)
+        return check_timeout(f"task {self._name!r}", timeout, TaskDefinitionError)
 
     def trigger(self, trigger: Trigger | None) -> Trigger:
         """Return the default trigger for None."""
@@ -173,6 +168,17 @@ class TaskOptions:
                 )
         return dict(resources)
 
+    def resume(self, resume: object) -> Resume:
+        """Refuse anything but the three answers there are."""
+        if not isinstance(resume, str):
+            raise self._wrong_type("resume", resume, 'one of "rerun", "skip" and "ask"')
+        if resume not in get_args(Resume):
+            raise TaskDefinitionError(
+                f"`resume` of task {self._name!r} is {resume!r}; it must be one of 'rerun', 'skip' and 'ask'.",
+                hint=nearest(resume, get_args(Resume)),
+            )
+        return cast("Resume", resume)
+
     def nout(self, nout: int | None, signature: inspect.Signature) -> int | None:
         """Return ``nout``, or the length of an annotated tuple."""
         if nout is not None:
@@ -191,6 +197,8 @@ class TaskOptions:
             task.trigger = self.trigger(task.trigger)
         if "resources" in changes:
             task.resources = self.resources(task.resources)
+        if "resume" in changes:
+            task.resume = self.resume(task.resume)
         if "state_handlers" in changes:
             task.state_handlers = self.state_handlers(task.state_handlers, None)
         if changes.get("nout") is not None:
@@ -215,6 +223,19 @@ def check_state_handlers(
         if not callable(handler):
             raise DefinitionTypeError(f"A state handler of {owner} is {handler!r}, which cannot be called.")
     return found + [_FailureHandler(function) for function in own]
+
+
+def check_timeout(owner: str, timeout: object, error: type[HeadraceError]) -> float | None:
+    """Return a timeout in seconds, or None for none; raise DefinitionTypeError, or ``error`` for one out of range."""
+    if isinstance(timeout, timedelta):
+        timeout = timeout.total_seconds()
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise DefinitionTypeError(f"`timeout` of {owner} must be seconds or a timedelta, and is {timeout!r}.")
+    if not 0 < timeout < float("inf"):
+        raise error(f"`timeout` of {owner} is {timeout}; it must be positive and finite.")
+    return float(timeout)
 
 
 def check_several(owner: str, option: str, values: Iterable[T] | None) -> Iterable[T]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headrace.results import Result
     from headrace.retries import RetryDelay
     from headrace.states import State
+    from headrace.task_options import Resume
     from headrace.task_storage import TaskStorage
     from headrace.triggers import Trigger
 
@@ -88,6 +89,8 @@ class Task(OperatorsMixin):
             serializer.
         resources: what a run occupies of what the executor shares out among runs, such as ``{"gpu": 1}``. Executors
             that share out nothing, ``local`` and ``threads`` among them, run the task all the same.
+        resume: what becomes of a task run that had failed, or was under way when its run ended, once that run is
+            resumed: ``"rerun"`` runs it again, ``"skip"`` skips it, and ``"ask"`` leaves that to whoever resumes.
 
     Raises:
         TaskDefinitionError: a ValueError; arguments contradict each other or ``run`` has an impossible signature.
@@ -116,6 +119,7 @@ class Task(OperatorsMixin):
     serializer = StorageOption["str | Serializer"]()
     # None for the many tasks that say nothing.
     resources: Mapping[str, float] | None = None
+    resume: Resume = "rerun"
     # Whether ``run`` is a coroutine function; such tasks run on the event loop of the run, whatever the executor.
     is_async: bool
     # How this task maps, if it does: see `map`.
@@ -163,6 +167,7 @@ class Task(OperatorsMixin):
         nout: int | None = None,
         serializer: str | Serializer | None = None,
         resources: Mapping[str, float] | None = None,
+        resume: Resume | None = None,
     ) -> None:
         preset = None
         if self._preset or not OPTIONS.isdisjoint(vars(self)):
@@ -194,6 +199,8 @@ class Task(OperatorsMixin):
             self.storage = storage
         if resources is not None:
             self.resources = options.resources(resources)
+        if resume is not None:
+            self.resume = options.resume(resume)
         if preset is not None:
             warn_of_preset_options(self, preset)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from headrace.abc import ResultStore
-from headrace.atomic import write_atomically
+from headrace.atomic import make_folder, write_atomically
 from headrace.exceptions import ResultError, ResultLocationError, ResultNotFoundError
 from headrace.plugins import ResultStoreSpec, hookimpl
 from headrace_plugins._locations import checked
@@ -38,7 +38,7 @@ class FileStore(ResultStore):
         """Store ``data``; raise ResultError naming the path if the disk refuses, leaving no partial file behind."""
         path = self._path(location)
         with _explained("written", path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_atomically(path, data)
 
     def read(self, location: str) -> bytes:

@@ -72,7 +72,7 @@ def test_the_constructor_takes_the_classic_arguments_in_their_order_with_their_d
 
 
 def test_what_is_new_comes_last():
-    assert list(names_and_defaults(Task))[len(CLASSIC) :] == ["serializer", "resources"]
+    assert list(names_and_defaults(Task))[len(CLASSIC) :] == ["serializer", "resources", "resume"]
 
 
 def test_a_task_gets_its_slug_when_it_joins_a_flow():

@@ -47,6 +47,13 @@ class TestMask:
         text = "nothing here: hunter, 2"
         assert masker.mask(text) is text
 
+    def test_somebody_else_may_be_told_of_values(self):
+        masker = Masker()
+        told: list[list[str]] = []
+        masker.tell = told.append
+        masker.add({"user": "hunter2", "key": b"0123", "port": 80})
+        assert sorted(told[0]) == ["0123", "hunter2"]
+
     def test_values_inside_of_words_are_masked_too(self):
         assert masked("Bearerhunter2x", "hunter2") == f"Bearer{MASK}x"
 

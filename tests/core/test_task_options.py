@@ -252,6 +252,30 @@ class TestResources:
         assert flow.run(executor=executor).result[trained].result == 5
 
 
+class TestResume:
+    @pytest.mark.parametrize("answer", ["rerun", "skip", "ask"])
+    def test_it_is_one_of_three_answers(self, answer):
+        assert Task(resume=answer).resume == answer
+
+    def test_a_task_that_says_nothing_runs_again(self):
+        assert Task().resume == "rerun"
+
+    def test_any_other_text_is_a_value_error_that_names_the_nearest(self):
+        with pytest.raises(ValueError, match="'rerun', 'skip' and 'ask'.*Did you mean 'skip'"):
+            Task(resume="skipp")  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("wrong", [True, 1, ["skip"]])
+    def test_anything_else_is_a_type_error(self, wrong):
+        with pytest.raises(TypeError, match="`resume` of task 'Task'"):
+            Task(resume=wrong)
+
+    def test_a_call_can_say_something_else_and_is_checked(self):
+        with Flow("paying"):
+            assert task(lambda: 5, name="pay", resume="ask")(task_args={"resume": "skip"}).resume == "skip"
+            with pytest.raises(ValueError, match="resume"):
+                task(lambda: 5, name="pay")(task_args={"resume": "never"})
+
+
 class TestNout:
     @pytest.mark.parametrize("wrong", [-1, True, 1.0, "2"])
     def test_it_is_a_whole_number_that_is_not_negative(self, wrong):

@@ -9,6 +9,7 @@ from typing import Any
 from headrace.abc import Executor
 
 _FACTORIES = {
+    "local": "headrace_plugins.local:LocalExecutor",
     "processes": "headrace_plugins.processes.executor:ProcessesExecutor",
     "threads": "headrace_plugins.threads:ThreadsExecutor",
     "dask": "headrace_dask.executor:DaskExecutor",
@@ -25,6 +26,8 @@ def missing(name: str) -> str | None:
 
 def options(name: str, workers: int) -> dict[str, Any]:
     """Return what to make an executor with so that it has so many workers, each of which runs one task at a time."""
+    if name == "local":
+        return {}
     if name == "dask":
         return {"cluster_kwargs": {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}}
     return {"num_cpus" if name == "ray" else "workers": workers}

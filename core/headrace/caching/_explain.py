@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from headrace.caching._facts import code_of, compared, validator_name
+from headrace.caching._facts import CALLS, code_of, compared, validator_name
 from headrace.caching._validators import Validator
 from headrace.exceptions import FlowDefinitionError, nearest
 
@@ -106,7 +106,8 @@ def _fields(entry: Entry) -> dict[str, str]:
 
 def _named(kind: str, hashes: Mapping[str, str]) -> dict[str, str]:
     if kind == "code":
-        return {"code" if name == "run" else f"attribute {name!r}": text for name, text in hashes.items()}
+        known = {"run": "code", CALLS: "code that it calls"}
+        return {known.get(name, f"attribute {name!r}"): text for name, text in hashes.items()}
     return {f"{kind} {name!r}": text for name, text in hashes.items()}
 
 

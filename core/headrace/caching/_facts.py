@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 from dis import get_instructions
 from enum import Enum
+from functools import cache
+from inspect import getsource
+from textwrap import dedent
 from types import CellType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from headrace.caching._reach import reached_from
 from headrace.caching._validators import Validator
 from headrace.exceptions import UnhashableArgumentError
 from headrace.hashing import digest, digest_arguments
@@ -17,21 +21,67 @@ if TYPE_CHECKING:
 
     from headrace.tasks import Task
 
-__all__ = ["code_of", "compared", "validator_name"]
+__all__ = ["CALLS", "code_of", "compared", "validator_name"]
+
+CALLS: Final = "what it calls"
+"""Beside ``run``, which may be the name of no attribute either."""
 
 
-def code_of(task: Task) -> dict[str, str]:
+# What a task has as an attribute only where it was said, and that does not change what it returns.
+_OPTIONS: Final = frozenset({"_signature_of_run", "map_strict", "max_in_flight", "resources", "resume", "storage"})
+
+
+def code_of(task: Task, known: dict[object, dict[str, str]] | None = None) -> dict[str, str]:
     """Return hashes of the function behind ``task`` and, for a class, of the attributes that its constructor set.
 
-    Raise UnhashableArgumentError naming an attribute that cannot be hashed.
+    Functions and classes of the user's own that the function calls, see `headrace.caching._reach`, have a hash beside
+    it. ``known`` remembers what was worked out for the tasks before, where there are many. Raise
+    UnhashableArgumentError naming an attribute that cannot be hashed.
     """
-    from headrace.tasks import FunctionTask, Task  # noqa: PLC0415 - whoever imports tasks need not import the cache
+    from headrace.tasks import FunctionTask  # noqa: PLC0415 - whoever imports tasks need not import the cache
 
     if isinstance(task, FunctionTask):
-        return {"run": _code(task.run)}
-    own = vars(task).keys() - vars(Task()).keys() - {"storage", "_signature_of_run"}
+        return _run_code(task.run, None, known)
+    own = vars(task).keys() - _options()
     attributes = {name: _attribute(task, name) for name in sorted(own)}
-    return {"run": _code(type(task).run), **attributes}
+    return {**_run_code(type(task).run, type(task), known), **attributes}
+
+
+@cache
+def _options() -> frozenset[str]:
+    """Return the attributes that any task has, or may have."""
+    from headrace.tasks import Task  # noqa: PLC0415 - as above
+
+    return _OPTIONS | vars(Task()).keys()
+
+
+def _run_code(
+    run: Callable[..., Any], owner: type | None, known: dict[object, dict[str, str]] | None
+) -> dict[str, str]:
+    if known is None:
+        known = {}
+    # By what it is, not what it equals; whoever remembers keeps the tasks, and these keep their functions.
+    key = (id(run), owner)
+    if key not in known:
+        calls = _calls(run, owner) if isinstance(run, FunctionType) else None
+        known[key] = {"run": _code(run)} if calls is None else {"run": _code(run), CALLS: calls}
+    return known[key]
+
+
+def _calls(run: FunctionType, owner: type | None) -> str | None:
+    """Return a hash of what ``run`` calls, or None if that is nothing of the user's own."""
+    found = [(each.__qualname__, _source(each)) for each in reached_from(run, owner)]
+    return digest(sorted(found), "calls") if found else None
+
+
+def _source(found: FunctionType | type) -> str:
+    if isinstance(found, FunctionType):
+        return _code(found)
+    try:
+        # Without the name of its module, which changes when a file is moved.
+        return dedent(getsource(found))
+    except (OSError, TypeError):  # made by a call
+        return ""
 
 
 def _code(function: Callable[..., Any]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from headrace.cli.failures import traceback_option
+from headrace.cli.looks import amount
 from headrace.cli.values import complete_files, complete_parameters, paired
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def prune(as_json: bool) -> None:
         return
     counts: Counter[str] = Counter(why for _, why in removed)
     told = ", ".join(f"{counts[why]} {words}" for why, words in _REASONS.items() if counts[why] or why == "expired")
-    click.echo(f"Removed {told}; {_bytes(sum(entry.size for entry, _ in removed))}.")
+    click.echo(f"Removed {told}; {amount(sum(entry.size for entry, _ in removed))}.")
 
 
 def _open() -> CacheStore:
@@ -185,7 +186,7 @@ def _print_entries(entries: Sequence[Entry], now: float) -> None:
             entry.key[:8],
             entry.task,
             "" if entry.index is None else str(entry.index),
-            _bytes(entry.size),
+            amount(entry.size),
             _span(now - entry.created),
             _expiry(entry, now),
         )
@@ -211,14 +212,6 @@ def _expiry(entry: Entry, now: float) -> str:
         return "never"
     left = entry.expires - now
     return f"in {_span(left)}" if left > 0 else f"expired {_span(-left)} ago"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def _span(seconds: float) -> str:

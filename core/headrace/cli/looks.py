@@ -9,7 +9,7 @@ from headrace.visualize.marks import mark_for
 if TYPE_CHECKING:
     from headrace.states import State
 
-__all__ = ["Look", "duration", "look_of"]
+__all__ = ["Look", "amount", "duration", "look_of"]
 
 
 class Look(NamedTuple):
@@ -58,6 +58,15 @@ def look_of(kind: type[State]) -> Look:
             mark = mark_for(cls.__name__)
             return Look(mark.symbol, mark.ascii, word, style)
     return Look("●", "?", kind.__name__.lower(), "")
+
+
+def amount(size: float) -> str:
+    """Return a number of bytes in the largest unit that it fills."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
 
 
 def duration(seconds: float, *, live: bool = False) -> str:

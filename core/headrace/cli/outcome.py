@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.cli.failures import plain
 from headrace.cli.looks import duration, look_of
-from headrace.states import Cancelled, Failed, Finished, Paused, State, Success, TriggerFailed
+from headrace.states import Cancelled, Failed, Finished, Paused, State, Success, TimedOut, TriggerFailed
 from headrace.tracebacks import user_frame
 
 if TYPE_CHECKING:
@@ -107,13 +107,16 @@ class Outcome:
         name, took = plain(self.progress.flow.name), duration(self.seconds)
         if self.state is None or self.state.is_cancelled():
             done = self.progress.count(Finished) - self.progress.count(Cancelled)
-            return f"{name} was cancelled after {took}: {done} of {_tasks(len(self.progress.visible))} had finished"
+            why = "" if self.state is None or self.interrupted else f" ({plain(self.state.message or '')})"
+            had = f"{done} of {_tasks(len(self.progress.visible))} had finished"
+            return f"{name} was cancelled after {took}{why}: {had}"
         if isinstance(self.state, Paused):
             return f"{name} is paused after {took}: {plain(self.state.message or '')}"
         failed = [task.name for task in self.tasks() if issubclass(task.kind, Failed)]
         if isinstance(self.state, Success):
             return f"{name} succeeded in {took}{f', although {self._who(failed)}' if failed else ''}"
-        reason = self._who(failed) if failed else plain(self.state.message or "no task did")
+        told = isinstance(self.state, TimedOut) or not failed
+        reason = plain(self.state.message or "no task did") if told else self._who(failed)
         return f"{name} failed after {took}: {reason}"
 
     def _who(self, failed: list[str]) -> str:

@@ -18,6 +18,7 @@ from headrace.states import (
     Finished,
     Looped,
     Pending,
+    Queued,
     Running,
     Scheduled,
     Skipped,
@@ -97,8 +98,8 @@ class TaskProgress:
 
     @property
     def is_active(self) -> bool:
-        """Whether it has begun and not ended: it runs, or waits for another attempt."""
-        return isinstance(self.state, Running | Scheduled | Looped) or (
+        """Whether it has begun and not ended: it runs, or waits for another attempt or for a slot."""
+        return isinstance(self.state, Running | Scheduled | Queued | Looped) or (
             self.started is not None and not self.state.is_finished()
         )
 
@@ -122,7 +123,8 @@ class TaskProgress:
     def take_over(self, state: State) -> None:
         """Take note that an earlier run left the task in ``state``, which it stays in."""
         self.state = state
-        self.taken_over = True
+        # One that was left out has not come from anywhere.
+        self.taken_over = not isinstance(state, Cancelled)
         if state.is_mapped():
             self._count_children(state)
 

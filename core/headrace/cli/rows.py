@@ -18,6 +18,7 @@ from headrace.states import (
     Failed,
     Finished,
     Pending,
+    Queued,
     Retrying,
     Running,
     Skipped,
@@ -86,6 +87,8 @@ def _detail(task: TaskProgress, room: int, now: float) -> Text:
         return _children(task, room)
     if isinstance(state, Retrying):
         return Text(retry_text(task, state, now), "yellow")
+    if isinstance(state, Queued):
+        return Text(plain(state.message or "queued").partition("\n")[0], "yellow")
     if isinstance(state, Running) and task.attempt > 1:
         return Text(f"attempt {task.attempt} of {task.max_retries + 1}", "yellow")
     if isinstance(state, Failed) and not isinstance(state, TriggerFailed):
@@ -104,6 +107,7 @@ def _children(task: TaskProgress, room: int) -> Text:
     for kind, word, style in (
         (Failed, "failed", "bold red"),
         (Retrying, "retrying", "yellow"),
+        (Queued, "queued", "yellow"),
         (Running, "running", "cyan"),
         (Cancelling, "stopping", "magenta"),
         (Cancelled, "cancelled", "magenta"),

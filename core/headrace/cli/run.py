@@ -60,6 +60,12 @@ _NO_LEVEL = 100
 @click.option("-s", "--schedule", is_flag=True, help="Run at each event of the flow's schedule, not once and now.")
 @click.option("--run-name", metavar="TEXT", help="What reports call this run.")
 @click.option("--notify", metavar="URL", multiple=True, help="Somebody to tell about this run, besides the configured.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End the run after this time, instead of the flow's own timeout.",
+)
 @click.option("--results", metavar="URL", help="The store that keeps results, such as file:results.")
 @click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="The least level that is logged.")
 @click.option("--no-logs", is_flag=True, help="Show no log lines.")
@@ -80,8 +86,8 @@ def run(ctx: click.Context, /, log_level: str | None, no_logs: bool, **others: A
     headrace run weather.py:daily -p years='[2012, 2013]' --executor threads -o workers=4
     headrace run -m stations.weather:daily --param-file years.toml
 
-    Exit codes: 0 success, 1 the flow failed, 2 bad usage or input, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. The first of
-    these lets running tasks end, a second one leaves at once.
+    Exit codes: 0 success, 1 the flow failed, timed out, or was ended by `headrace cancel`, 2 bad usage or input,
+    130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. The first of these lets running tasks end, a second one leaves at once.
     """  # noqa: D301 - click looks for the backspace itself
     from headrace.cli.session import Request, perform  # noqa: PLC0415 - `headrace run --help` needs no engine
 

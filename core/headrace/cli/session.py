@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from headrace.cli.progress import Progress
+    from headrace.engine.wishes import Wishes
     from headrace.flows import Flow
 
-__all__ = ["Request", "perform"]
+__all__ = ["Request", "own_stdout", "perform"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,13 +54,13 @@ class Request:
     run_name: str | None = None
     notify: Sequence[str] = ()
     results: str | None = None
+    timeout: float | None = None
     log_level: str | int | None = None
     quiet: bool = False
     as_json: bool = False
     record: bool = True
     resume: str | None = None
-    rerun: Sequence[str] = ()
-    accept_changes: bool = False
+    wishes: Wishes | None = None
     no_plugins: bool = False
     tracebacks: bool = False
 
@@ -87,12 +88,12 @@ def perform(request: Request) -> int:
     """Load the flow, run it and report; return the exit code. Raise what is wrong with the request."""
     config.current()
     with ExitStack() as stack:
-        output = _own_stdout(stack) if request.as_json else sys.stdout
+        output = own_stdout(stack) if request.as_json else sys.stdout
         return _run(find_flow(request.target, module=request.module), request, output)
 
 
 def _run(flow: Flow, request: Request, output: TextIO) -> int:
-    parameters = {} if request.resume else _parameters(flow, request)
+    parameters = _parameters(flow, request)
     console = None if request.as_json else _console(output)
     live = console is not None and console.is_terminal
     configure_logging(
@@ -122,6 +123,13 @@ def _parameters(flow: Flow, request: Request) -> dict[str, Any]:
 
 
 def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engine: Engine, report: _Report) -> Outcome:
+    with ExitStack() as stack:
+        return _run_or_resume(flow, parameters, request, engine, report, stack)
+
+
+def _run_or_resume(
+    flow: Flow, parameters: dict[str, Any], request: Request, engine: Engine, report: _Report, stack: ExitStack
+) -> Outcome:
     options = RunOptions(
         context={name: from_text(text, Any) for name, text in request.context.items()},
         run_name=request.run_name,
@@ -130,15 +138,28 @@ def _watched_run(flow: Flow, parameters: dict[str, Any], request: Request, engin
         run_on_schedule=request.schedule,
         on_pause=lambda names: _ask(report, names),
         record=request.record,
-        origin={"target": request.target, "module": request.module, "folder": str(Path.cwd())},
+        timeout=request.timeout,
+        origin={
+            "target": request.target,
+            "module": request.module,
+            "folder": str(Path.cwd()),
+            "executor_options": dict(request.executor_options),
+        },
     )
     if request.resume is not None:
         from headrace.engine.resumed_runs import find_run, prepare_resume  # noqa: PLC0415 - most runs begin anew
 
         store, earlier = find_run(engine, request.resume)
-        resume = prepare_resume(flow, store, earlier, engine, rerun=request.rerun, accept=request.accept_changes)
+        stack.enter_context(store)
+        resume = prepare_resume(
+            flow, store, earlier, engine, wishes=request.wishes, results=request.results, parameters=parameters
+        )
         parameters, options = dict(resume.parameters), resume.options(flow, options)
         report.progress.take_over(resume.resumption.states)
+    if not request.record:
+        from headrace.cli.limits import warn_of_limits  # noqa: PLC0415 - most runs are recorded
+
+        warn_of_limits(flow, engine)
     try:
         with second_interrupt_ends_process(report.interrupted, report.abandon), report:
             state = flow.run(parameters, executor=request.executor, engine=engine, options=options)
@@ -210,7 +231,7 @@ def _tell(outcome: Outcome, output: TextIO, console: Console | None) -> None:
     print_summary(console, outcome)
 
 
-def _own_stdout(stack: ExitStack) -> TextIO:
+def own_stdout(stack: ExitStack) -> TextIO:
     """Return standard output for the document alone; what the flow and its child processes print goes to stderr."""
     original = sys.stdout
     stack.enter_context(redirect_stdout(sys.stderr))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tomllib import TOMLDecodeError
 
 USER_FILE_VARIABLE = "HEADRACE__USER_CONFIG_PATH"
+PROJECT_VARIABLE = "HEADRACE_HOME"
 RELATIVE_PATH = os.path.join(".headrace", "config.toml")
 
 
@@ -41,7 +42,11 @@ def locate(
     else:
         named = home_file if os.path.exists(home_file) else None
     not_projects = [home_file, named] if named else [home_file]
-    project = _project_file(folder, not_projects) if folder else None
+    if text := environ.get(PROJECT_VARIABLE):
+        at = os.path.join(folder or "", expand_home(text, environ), "config.toml")
+        project = at if os.path.exists(at) else None
+    else:
+        project = _project_file(folder, not_projects) if folder else None
     return [path for path in (named, project) if path]
 
 

@@ -37,6 +37,7 @@ TEXTS: Final = Kind(
 )
 COUNT: Final = Kind(expected="a whole number, 0 or more", accepts=lambda value: _is_number(value, int))
 SECONDS: Final = Kind(expected="a number of seconds, 0 or more", accepts=lambda value: _is_number(value, int, float))
+NUMBER: Final = Kind(expected="a number, 0 or more", accepts=lambda value: _is_number(value, int, float))
 LEVEL: Final = Kind(
     expected='the name of a logging level such as "INFO", or its number',
     accepts=lambda value: isinstance(value, str | int) and not isinstance(value, bool),
@@ -62,6 +63,11 @@ _KINDS: Final = {
     ("engine", "cancel_grace"): SECONDS,
     ("history", "record"): FLAG,
     ("history", "store"): TEXT,
+    ("history", "keep_days"): NUMBER,
+    ("history", "keep_runs"): COUNT,
+    ("history", "max_mb"): NUMBER,
+    ("history", "log_bytes_per_task"): COUNT,
+    ("history", "log_bytes_per_run"): COUNT,
     ("results", "store"): TEXT,
     ("results", "location"): TEXT,
     ("results", "serializer"): TEXT,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.caching._entries import Entry
 from headrace.caching._facts import code_of, compared, validator_name
+from headrace.caching._notes import KIND, found_note, kept_note
 from headrace.caching._validators import Validator, current_time
 from headrace.engine.remembering import Memory, Recollection
+from headrace.envelope import digest_of
 from headrace.exceptions import ResultError, ResultNotFoundError, describe
 from headrace.locations import located
 from headrace.references import ReleasedValue
@@ -61,7 +63,10 @@ class CacheMemory(Memory):
 
     def load(self, entry: Entry) -> object:
         """Return the value of ``entry``; raise ResultError if it is damaged or cannot be read any more."""
-        data = self.store.value_of(entry)
+        return self.made_of(self.store.value_of(entry), entry)
+
+    def made_of(self, data: bytes, entry: Entry) -> object:
+        """Return the value that ``data``, the bytes of ``entry``, are."""
         try:
             return self.serializer.deserialize(data)
         except Exception as error:  # classes are renamed, and a serializer may raise anything
@@ -76,9 +81,25 @@ class CacheMemory(Memory):
             )
         return self.load(entry)
 
+    def verify(self, location: str, digest: bytes) -> None:
+        """Raise ResultError unless the entry at ``location`` has the value with ``digest``."""
+        self._exactly(location, digest)
+
+    def load_exactly(self, location: str, digest: bytes) -> object:
+        """Return the value with ``digest`` of the entry at ``location``; raise ResultError if that is not there."""
+        return self.load(self._exactly(location, digest))
+
+    def _exactly(self, location: str, digest: bytes) -> Entry:
+        entry = self.store.read_at(location)
+        if entry is None or digest_of(self.store.value_of(entry)) != digest:
+            raise ResultNotFoundError(
+                f"The cache does not have it any more at {location!r}.", hint="Run the task again."
+            )
+        return entry
+
 
 class _CacheRecollection(Recollection):
-    __slots__ = ("_facts", "_inputs", "_lock", "_memory", "_parameters", "_work")
+    __slots__ = ("_facts", "_inputs", "_lock", "_memory", "_parameters", "_why", "_work")
 
     def __init__(self, memory: CacheMemory, work: Work) -> None:
         self._memory = memory
@@ -88,6 +109,7 @@ class _CacheRecollection(Recollection):
         index = None if work.map_index < 0 else work.map_index
         self._facts = compared(memory.validator, memory.code, work.arguments, self._parameters, index)
         self._lock: KeyLock | None = None
+        self._why = ""
         self.found = None
 
     def settle(self) -> bool:
@@ -122,8 +144,13 @@ class _CacheRecollection(Recollection):
 
     def _checked(self, entry: Entry) -> State | None:
         if entry.is_expired(self._memory.clock.now()):
+            self._why = "what was there had expired"
             return None
-        return self._state(entry, self._memory.load(entry))
+        return self._hit(entry)
+
+    def _hit(self, entry: Entry) -> State:
+        data = self._memory.store.value_of(entry)
+        return self._state(entry, self._memory.made_of(data, entry), digest_of(data))
 
     def _first_valid(self) -> State | None:
         memory = self._memory
@@ -134,17 +161,18 @@ class _CacheRecollection(Recollection):
             if not memory.validator(candidate, self._inputs, self._parameters):
                 continue
             try:
-                return self._state(entry, memory.load(entry))
+                return self._hit(entry)
             except ResultError as error:
                 self._warn(error)
         return None
 
     def _warn(self, error: ResultError) -> None:
+        self._why = "what was there is damaged"
         from headrace.log import get_logger  # noqa: PLC0415 - only when something is wrong
 
         get_logger(self._work.name).warning("The cache is no help here: %s", error.message)
 
-    def _state(self, entry: Entry, value: object) -> State:
+    def _state(self, entry: Entry, value: object, digest: bytes = b"") -> State:
         memory = self._memory
         state = Cached(
             f"Found in the cache: {entry.location}, {validator_name(memory.validator)}.",
@@ -153,7 +181,8 @@ class _CacheRecollection(Recollection):
             cached_parameters=self._cached_parameters(entry),
             cached_result_expiration=_moment(entry.expires),
         )
-        state.location = located(entry.location, memory, entry.key)
+        state.location = located(entry.location, memory, entry.key, kind="cache", digest=digest)
+        state.context[KIND] = found_note(entry.location)
         return state
 
     @staticmethod
@@ -186,8 +215,9 @@ class _CacheRecollection(Recollection):
             **self._facts,
         )
         memory.store.write(entry, data)
+        state.context[KIND] = kept_note(entry.location, self._why)
         if state.location is None:
-            state.location = located(entry.location, memory, entry.key)
+            state.location = located(entry.location, memory, entry.key, kind="cache", digest=digest_of(data))
         return state
 
     def close(self) -> None:

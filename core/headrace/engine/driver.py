@@ -18,7 +18,7 @@ from headrace.exceptions import TransferError, TriggerFailedError, describe
 from headrace.references import ResultReference
 from headrace.run_context import context
 from headrace.signals import FAIL
-from headrace.states import Cancelled, Cancelling, Failed, Retrying, Running, State
+from headrace.states import Cancelled, Cancelling, Failed, Queued, Retrying, Running, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from headrace.abc import Executor, ExecutorContext
     from headrace.clock import Clock
     from headrace.engine.async_tasks import LoopThread
+    from headrace.engine.interrupts import Order
+    from headrace.engine.limits import Limits
     from headrace.engine.plan import Plan
     from headrace.engine.recording import Recorder
     from headrace.engine.scheduler import Scheduler
@@ -39,6 +41,8 @@ __all__ = ["Driver"]
 
 # How many coroutines are begun before others have ended.
 _MOST_ON_LOOP: Final = 1000
+# How many children of one map wait for slots at once; the others are made when these have gone on.
+_MOST_IN_LINE: Final = 1000
 _NOTHING: Final[Mapping[int, Callable[[Work], Work]]] = {}
 # Seconds that an executor gets to report what it has killed.
 _TIME_TO_DIE: Final = 5.0
@@ -49,7 +53,8 @@ class Driver:
 
     ``frame`` is the context of the run; ``transitions`` tells whoever watches; ``values`` decides which results stay
     in memory; ``keeper`` writes results to a store, or is None; ``arrangements`` are, by node, what makes work of tasks
-    that have a say in where their results are; ``recorder`` takes down what happens, or is None.
+    that have a say in where their results are; ``recorder`` takes down what happens, or is None. ``timeout`` is how
+    many seconds the run may take.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Driver:
         arrangements: Mapping[int, Callable[[Work], Work]] = _NOTHING,
         recorder: Recorder | None = None,
         cancel_grace: float = 10.0,
+        timeout: float | None = None,
         on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal,
     ) -> None:
         self._plan = plan
@@ -83,7 +89,17 @@ class Driver:
         self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
         self._in_flight: dict[int, TaskRun] = {}
         self._next_key = 0
-        self._interrupts = Interrupts(self._inbox, driving=Driver._loop.__code__, hand_on=frame.request_cancel)
+        self._interrupts = Interrupts(
+            self._inbox,
+            driving=Driver._loop.__code__,
+            hand_on=frame.request_cancel,
+            listens=recorder is not None or timeout is not None,
+        )
+        self._timeout = timeout
+        self._deadline = None if timeout is None else clock.now() + timeout
+        # Who waits for slots, once there is a limit for a task of this flow; and the limits, when these have changed.
+        self._limits: Limits | None = None
+        self._limited: frozenset[str] | None = None
         self._give_up_at: float | None = None
         self._killed = False
         # What to raise in the end, since somebody asked to see the first failure.
@@ -96,7 +112,12 @@ class Driver:
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C, or a signal that asks for the same, ended the run."""
-        return self._interrupts.count > 0
+        return self._interrupts.count > 0 and self.order is None
+
+    @property
+    def order(self) -> Order | None:
+        """The order that ended the run: somebody wanted that, or it took too long."""
+        return self._interrupts.order
 
     def interruption(self) -> BaseException:
         """Return what a run that was interrupted raises."""
@@ -106,6 +127,7 @@ class Driver:
         """Run until nothing is left to do or to wait for."""
         with ExitStack() as self._stack:
             self._listen_to_enclosing_run()
+            self._watch()
             try:
                 with self._interrupts.raised():
                     self._executor.start(context, self._stack)
@@ -117,10 +139,41 @@ class Driver:
             if Capability.KEEPS_RESULTS in self._executor.capabilities:
                 self._values.bring_home(self._scheduler.states())
 
+    def _watch(self) -> None:
+        """Look at what comes from outside of the run from now on, if anything can."""
+        recorder = self._recorder
+        if recorder is None and self._timeout is None:
+            return
+        from headrace.engine.watching import Watch  # noqa: PLC0415 - most runs are not recorded
+
+        journal, limited = None, frozenset[str]()
+        if recorder is not None:
+            journal = recorder.journal
+            limited = journal.limited_tags()
+            self._limit(limited)
+        self._stack.enter_context(Watch(self._interrupts.give, self._hear_limits, journal, limited, self._timeout))
+
+    def _hear_limits(self, limited: frozenset[str]) -> None:
+        """Be told, in another thread, which tags have a limit now."""
+        self._limited = limited
+        self._inbox.put(None)
+
+    def _limit(self, limited: frozenset[str]) -> None:
+        self._limited = None
+        if self._limits is None and limited and self._recorder is not None:
+            from headrace.engine.limits import Limits  # noqa: PLC0415 - most runs have no limits
+
+            if any(not limited.isdisjoint(node.task.tags) for node in self._plan.nodes):
+                self._limits = Limits(self._plan, self._recorder.journal, self._inbox)
+                self._stack.callback(self._limits.close)
+        if self._limits is not None and self._give_up_at is None:
+            self._limits.set(limited)
+            self._scheduler.bound(self._limits.tags, _MOST_IN_LINE)
+
     def _begin_nothing(self) -> None:
         """End a run that was interrupted before there was an executor to run anything."""
         self._interrupts.raised_by_a_task()
-        cancelled = Cancelled("The run was cancelled before this task began.")
+        cancelled = Cancelled(self._about_tasks())
         self._scheduler.cancel(cancelled)
         while (decision := self._scheduler.next()) is not None:
             run, state = decision
@@ -135,43 +188,81 @@ class Driver:
 
     def _loop(self) -> None:
         in_flight, inbox, scheduler = self._in_flight, self._inbox, self._scheduler
+        if self._interrupts.pending:
+            self._cancel()
         while True:
-            capacity = self._executor.capacity
-            while len(in_flight) - self._waiting_on_loop < capacity and self._waiting_on_loop < _MOST_ON_LOOP:
-                decision = scheduler.next()
-                if decision is None:
-                    break
-                run, state = decision
-                if state is None:
-                    self._execute(run)
-                else:
-                    self._enter(run, state)
-            if not in_flight and not scheduler.sleeping:
+            self._fill()
+            waiting = self._limits is not None and self._limits.waiting
+            if not in_flight and not scheduler.sleeping and not waiting:
                 if self._resume_paused():
                     continue
                 return
-            hurried = scheduler.sleeping or self._give_up_at is not None
+            hurried = scheduler.sleeping or waiting or self._deadline is not None or self._give_up_at is not None
             self._handle(self._wait() if hurried or inbox.empty() else inbox.get())
             while not inbox.empty():
                 self._handle(inbox.get())
+
+    def _fill(self) -> None:
+        """Begin as much as the executor takes."""
+        in_flight, scheduler, limits = self._in_flight, self._scheduler, self._limits
+        capacity = self._executor.capacity
+        if limits is not None:
+            # For whoever gets the slot that was asked for.
+            capacity -= limits.asking
+        while len(in_flight) - self._waiting_on_loop < capacity and self._waiting_on_loop < _MOST_ON_LOOP:
+            if limits is not None and limits.waiting:
+                if limits.free:
+                    self._execute(limits.free.popleft())
+                    continue
+                if limits.ask():
+                    capacity -= 1
+                    continue
+            decision = scheduler.next()
+            if decision is None:
+                break
+            run, state = decision
+            if state is not None:
+                self._enter(run, state)
+            elif limits is not None and run.node.index in limits.tags:
+                self._queue(run, limits)
+            else:
+                self._execute(run)
 
     def _resume_paused(self) -> bool:
         """Now that nothing else is left to do, ask which paused runs may go on; tell whether any may."""
         paused = {run.name: run for run in self._scheduler.paused()}
         if not paused or self._give_up_at is not None:
             return False
-        resumed = [paused[name] for name in self._on_pause(list(paused)) if name in paused]
+        try:
+            with self._interrupts.at_once():
+                names = list(self._on_pause(list(paused)))
+        except KeyboardInterrupt:
+            if not self._interrupts.pending:
+                raise
+            self._cancel()
+            return True
+        resumed = [paused[name] for name in names if name in paused]
         for run in resumed:
             self._scheduler.resume(run)
         return bool(resumed)
 
     def _wait(self) -> Outcome | None:
-        """Wait for an outcome, but no longer than until the next run wakes or patience ends."""
-        clock = self._clock
-        moments = [m for m in (self._scheduler.next_wake, self._give_up_at) if m is not None]
-        outcome = clock.wait(self._inbox, min(moments) - clock.now() if moments else None)
+        """Wait for an outcome, but no longer than until the next run wakes, a slot may be free, or patience ends."""
+        clock, limits = self._clock, self._limits
+        moments = [m for m in (self._scheduler.next_wake, self._give_up_at, self._deadline) if m is not None]
+        longest = min(moments) - clock.now() if moments else None
+        pause = None if limits is None else limits.patience()
+        if pause is not None and not self._is_full():
+            longest = pause if longest is None else min(longest, pause)
+        outcome = clock.wait(self._inbox, longest)
         now = clock.now()
         self._scheduler.wake(now)
+        if self._timeout is not None and self._deadline is not None and now >= self._deadline:
+            from headrace.engine.watching import timeout_order  # noqa: PLC0415 - only for a run that took too long
+
+            # The thread that watches measures time as it passes here; this clock may be another one.
+            self._deadline = None
+            self._interrupts.give(timeout_order(self._timeout))
         if outcome is None and self._give_up_at is not None and now >= self._give_up_at:
             self._lose_patience(now)
         return outcome
@@ -184,6 +275,17 @@ class Driver:
             if run is not None:
                 self._waiting_on_loop -= run.node.task.is_async
                 self._conclude(run, outcome.state)
+            return
+        if self._limited is not None:
+            self._limit(self._limited)
+        if self._limits is not None:
+            for run in self._limits.admitted():
+                self._execute(run)
+
+    def _is_full(self) -> bool:
+        """Tell whether nothing more could be run."""
+        busy = len(self._in_flight) - self._waiting_on_loop + (self._limits.asking if self._limits else 0)
+        return busy >= self._executor.capacity or self._waiting_on_loop >= _MOST_ON_LOOP
 
     # -- one task run --------------------------------------------------------------------------------------------
 
@@ -197,6 +299,19 @@ class Driver:
             self._transitions.report_failure(run, state)
             self._stop_if_asked(state)
         self._settle(run, state)
+
+    def _queue(self, run: TaskRun, limits: Limits) -> None:
+        """Let ``run`` wait for a slot of each of its limited tags."""
+        queued: State = Queued(f"Waits for a slot of {', '.join(sorted(limits.tags[run.node.index]))}.")
+        if self._transitions.concern(run):
+            queued = self._transitions.enter(run, queued)
+        if queued._finished or (queued.is_scheduled() and not queued.is_queued()):
+            self._settle(run, queued)
+            return
+        run.state = queued
+        if self._recorder is not None:
+            self._recorder.queued(run, queued)
+        limits.join(run)
 
     def _execute(self, run: TaskRun) -> None:
         if self._transitions.concern(run):
@@ -313,6 +428,8 @@ class Driver:
             self._recorder.settled(run, state)
         scheduler = self._scheduler
         scheduler.settle(run, state)
+        if self._limits is not None:
+            self._limits.gave_up(run)
         if scheduler.consumed:
             for consumed in scheduler.consumed:
                 self._values.release(consumed)
@@ -326,8 +443,12 @@ class Driver:
         if self._give_up_at is not None:
             return
         self._give_up_at = self._clock.now() + self._cancel_grace
+        self._deadline = None
         self._frame.request_cancel()
-        self._scheduler.cancel(Cancelled("The run was cancelled before this task began."))
+        if self._recorder is not None:
+            self._recorder.cancelling(None if self.order is None else self.order.ends_in.message)
+        self._scheduler.cancel(Cancelled(self._about_tasks()))
+        self._stop_waiting()
         for work in self._executor.withdraw():
             self._inbox.put(work.cancelled())
         if Capability.CANCEL in self._executor.capabilities:
@@ -337,6 +458,17 @@ class Driver:
         for run in self._in_flight.values():
             if self._transitions.concern(run):
                 run.state = self._transitions.enter(run, Cancelling("Asked to stop."))
+
+    def _about_tasks(self) -> str:
+        return "The run was cancelled before this task began." if self.order is None else self.order.about_tasks
+
+    def _stop_waiting(self) -> None:
+        """End what waits for slots; what cleans up begins, since nobody knows when there would be one."""
+        for run in [] if self._limits is None else self._limits.withdraw():
+            if run.node.task.cleans_up:
+                self._execute(run)
+            else:
+                self._enter(run, Cancelled(self._about_tasks()))
 
     def _lose_patience(self, now: float) -> None:
         """Let what still runs be killed, where that can be done; what outlives that is left alone."""

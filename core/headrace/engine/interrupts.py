@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.engine.worker import Work
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
     from typing import Self
 
-__all__ = ["Interrupts", "Terminated"]
+    from headrace.states import State
+
+__all__ = ["Interrupts", "Order", "Terminated"]
 
 _CALLING_A_TASK: Final = Work.__call__.__code__
 # With the handlers of a program that does nothing about them: one that does goes on doing that.
@@ -28,6 +31,22 @@ _SIGNALS: Final = {
     signal.SIGTERM: signal.SIG_DFL,
     **({signal.SIGHUP: signal.SIG_DFL} if hasattr(signal, "SIGHUP") else {}),  # Windows has none
 }
+
+
+# What makes the main thread look up from whatever it does: a signal that nobody else sends, and that does nothing by
+# itself. Windows has none: there, an order waits for what runs in the main thread.
+_BELL: Final[int] = getattr(signal, "SIGURG", 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """Why a run is to end although nobody has pressed Ctrl-C: it ends in a state, and raises nothing.
+
+    ``about_tasks`` is the message of those tasks that had not begun.
+    """
+
+    ends_in: State
+    about_tasks: str
 
 
 class Terminated(SystemExit):
@@ -39,7 +58,7 @@ class Interrupts:
 
     Only the main thread can receive signals; entered in any other thread, this does nothing. ``driving`` is the code
     that a driver spends its life in, and ``hand_on`` tells the runs inside this one. ``number`` is the signal that was
-    the first.
+    the first. ``order`` is the order that came before any signal, see `give`; ``listens`` says that there may be one.
     """
 
     def __init__(
@@ -48,6 +67,7 @@ class Interrupts:
         *,
         driving: CodeType | None = None,
         hand_on: Callable[[], object] | None = None,
+        listens: bool = False,
     ) -> None:
         self.count = 0
         self.number: int = signal.SIGINT
@@ -56,6 +76,12 @@ class Interrupts:
         self._inbox = inbox
         self._driving = driving
         self._hand_on = hand_on
+        self._listens = listens
+        self.order: Order | None = None
+        self._given: Order | None = None
+        self._has_bell = False
+        # That of the run around this one, if it is driven in this thread as well.
+        self._outer: Interrupts | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -64,23 +90,42 @@ class Interrupts:
                 if signal.getsignal(number) is default:
                     self._previous[number] = default
                     signal.signal(number, self._received)
+            if self._listens and _BELL:
+                self._hang_bell(_BELL)
         return self
+
+    def _hang_bell(self, number: int) -> None:
+        previous = signal.getsignal(number)
+        outer = getattr(previous, "__self__", None)
+        if isinstance(outer, Interrupts):
+            self._outer = outer
+        elif previous is not signal.SIG_DFL:
+            return
+        self._previous[number] = previous
+        signal.signal(number, self._rung)
+        self._has_bell = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._has_bell = False
         while self._previous:
             signal.signal(*self._previous.popitem())
 
     @contextmanager
-    def raised(self) -> Iterator[None]:
-        """Be entered for the time being, and raise KeyboardInterrupt for the first signal wherever it lands."""
+    def at_once(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt for the first signal, or for an order, wherever it lands."""
         self._at_once = True
         try:
-            with self:
-                yield
+            yield
         finally:
             self._at_once = False
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """Be entered for the time being, and raise KeyboardInterrupt for the first signal wherever it lands."""
+        with self.at_once(), self:
+            yield
 
     def error(self) -> BaseException:
         """Return what is raised when all is over, so that the process ends as it was asked to."""
@@ -99,6 +144,34 @@ class Interrupts:
         self.number = number
         self.request()
         if self._at_once or self._runs_a_task(frame):
+            raise KeyboardInterrupt
+
+    def give(self, order: Order) -> bool:
+        """Let the run end as ``order`` says; tell whether it is ending. Called in another thread, until it is."""
+        if self.count == 0:
+            self._given = order
+            if self._has_bell and hasattr(signal, "pthread_kill"):
+                # It is obeyed where it is known what runs: what cleans up after that must not be interrupted.
+                signal.pthread_kill(threading.main_thread().ident or 0, _BELL)
+            else:
+                self._obey()
+        return self.count > 0
+
+    def _obey(self) -> bool:
+        if self._given is None or self.count > 0:
+            return False
+        self.order = self._given
+        self.request()
+        return True
+
+    def _rung(self, _number: int, frame: FrameType | None) -> None:
+        obeyed, each = False, self
+        while True:
+            obeyed = each._obey() or obeyed
+            if each._outer is None:
+                break
+            each = each._outer
+        if obeyed and (self._at_once or self._runs_a_task(frame)):
             raise KeyboardInterrupt
 
     def request(self) -> None:

@@ -4,58 +4,92 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import headrace
 from headrace.abc import RunStore
 from headrace.caching._facts import code_of
+from headrace.engine.histories import open_history
+from headrace.engine.recorded_parameters import kept_parameters
 from headrace.engine.recording import Recorder
-from headrace.exceptions import DefinitionTypeError, HistoryError, RunOwnedError, UnhashableArgumentError
+from headrace.exceptions import HistoryError, UnhashableArgumentError
+from headrace.fault_points import reached
 from headrace.hashing import digest, digest_arguments
-from headrace.history.keeping import RecordingKeeper
-from headrace.history.records import EdgeRecord, RunRecord, TaskRecord, TaskRunRecord
+from headrace.history.keeping import RecordingKeeper, folder_of
+from headrace.history.log_capture import RunLogs
+from headrace.history.records import UNMAPPED, EdgeRecord, RunRecord, TaskRecord
 from headrace.history.sealing import Sealer, project_key
-from headrace.pickling import dump
+from headrace.masking import masker
+from headrace.parameters import Parameter
 from headrace.project import make_private, project_folder
 from headrace.serializers import PickleSerializer
+from headrace.tasks import FunctionTask
 from headrace.value_paths import callable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
     from typing import Self
 
-    from headrace.abc import RunJournal
+    from headrace.abc import ResultStore, RunJournal
     from headrace.engine import Engine
     from headrace.engine.plan import Node, Plan
+    from headrace.history.records import TaskKind
+    from headrace.history.resuming import Resumption
     from headrace.results import ResultKeeper
     from headrace.states import State
     from headrace.tasks import Task
 
-__all__ = ["Recording", "begin_recording", "open_history", "task_records"]
+__all__ = ["Recording", "begin_recording", "kind_of", "open_history", "open_results", "task_records"]
 
 
 class Recording:
     """A run as the history sees it. Used by the thread that drives the run.
 
-    ``recorder`` is for the driver, and ``keeper`` keeps the results of tasks that say nothing of their own.
+    ``recorder`` is for the driver, and ``keeper`` keeps the results of tasks that say nothing of their own. ``logs``
+    take down what is logged and printed between entering and leaving this. ``tidy`` is called once the run has ended.
+    ``store`` is closed in the end; None is for one that somebody else closes.
     """
 
-    def __init__(self, store: RunStore, journal: RunJournal, recorder: Recorder, keeper: ResultKeeper) -> None:
+    def __init__(
+        self,
+        store: RunStore | None,
+        journal: RunJournal,
+        recorder: Recorder,
+        keeper: ResultKeeper,
+        logs: RunLogs,
+        tidy: Callable[[], None] | None = None,
+    ) -> None:
         self.recorder = recorder
         self.keeper = keeper
+        self.logs = logs
         self._store = store
         self._journal = journal
+        self._tidy = tidy
 
     def __enter__(self) -> Self:
+        self.logs.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.logs.__exit__()
+        self.logs.finish()
         self._journal.abandon()
-        self._store.close()
+        try:
+            if kind is None and self._tidy is not None:
+                self._tidy()
+        finally:
+            if self._store is not None:
+                self._store.close()
 
     def ended(self, state: State) -> None:
         """Say how the run ended; when this returns it is there for everybody."""
+        self.logs.finish()
+        reached("run.ending")
         self._journal.ended(type(state).__name__, state.message, state.timestamp)
+        reached("run.ended")
 
 
 def begin_recording(
@@ -64,41 +98,89 @@ def begin_recording(
     plan: Plan,
     engine: Engine,
     wanted: bool | str | RunStore,
-    taken_over: Sequence[TaskRunRecord] = (),
+    resumption: Resumption | None = None,
 ) -> Recording | None:
     """Begin to record ``run``, or return None, having warned, if the history cannot be written.
 
-    ``wanted`` is True for the configured history, a URL, or a store. Raises RunOwnedError if the run to go on from is
-    somebody else's, and whatever is wrong with ``wanted``.
+    ``wanted`` is True for the configured history, a URL, or a store. Raises whatever is wrong with ``wanted``, and
+    HistoryError if a run is to be gone on with that is somebody else's or gone, or cannot be claimed.
     """
     folder = project_folder()
     try:
-        for name in ("history", "results"):
-            make_private(folder / name)
+        _make_folders(folder)
+        _mask_configured_secrets(engine)
         sealer = Sealer(project_key(folder / "history"))
         store = open_history(wanted, engine)
-        journal = store.begin(_with_parameters(run, values, sealer), task_records(plan), taken_over=taken_over)
-    except RunOwnedError:
-        raise
-    except (HistoryError, OSError) as error:
+        tasks = task_records(plan)
+        run = replace(_with_parameters(run, values, sealer), task_count=sum(task.kind == "task" for task in tasks))
+        reached("run.begin")
+        journal = store.begin(run, tasks, taken_over=() if resumption is None else resumption.taken_over)
+    except HistoryError as error:
+        if run.resumed_from is not None:
+            # Without a record of it, somebody else could go on with the same run at the same time.
+            raise
         from headrace.log import get_logger  # noqa: PLC0415 - only where something is wrong
 
         get_logger(run.flow_name).warning("This run is not recorded: %s", error)
         return None
-    files = engine.registry.create_from_url("store", f"file:{folder / 'results'}")
-    keeper = RecordingKeeper(files, PickleSerializer(), run.flow_name)
-    return Recording(store, journal, Recorder(journal, sealer, engine.clock.now), keeper)
+    reached("run.begun")
+    files = open_results(engine, folder)
+    keeper = RecordingKeeper(files, PickleSerializer(), run.flow_name, folder_of(store.place(folder)))
+    tidy = partial(_tidy, store, folder, engine) if wanted is True else None
+    logs = _logs(journal, run, tasks, engine)
+    if resumption is not None:
+        _note_reasons(journal, tasks, resumption)
+    ours = None if isinstance(wanted, RunStore) else store
+    return Recording(ours, journal, Recorder(journal, sealer, engine.clock.now, logs), keeper, logs, tidy)
 
 
-def open_history(wanted: bool | str | RunStore, engine: Engine) -> RunStore:
-    """Return the configured history for True, the one at a URL, or ``wanted`` itself."""
-    if isinstance(wanted, RunStore):
-        return wanted
-    if not isinstance(wanted, bool | str):
-        raise DefinitionTypeError(f"`record` of a run must be True, a URL or a RunStore, and is {wanted!r}.")
-    url: str = engine.config["history"]["store"] if isinstance(wanted, bool) else wanted
-    found: RunStore = engine.registry.create_from_url("history", url)
+def _logs(journal: RunJournal, run: RunRecord, tasks: Sequence[TaskRecord], engine: Engine) -> RunLogs:
+    """Return what takes down the logs of ``run``, within the configured bounds."""
+    settings = engine.config["history"]
+    journal.bound_logs(settings["log_bytes_per_task"], settings["log_bytes_per_run"])
+    return RunLogs(journal, run.id, {task.slug: task.node for task in tasks}, engine.clock.now)
+
+
+def _note_reasons(journal: RunJournal, tasks: Sequence[TaskRecord], resumption: Resumption) -> None:
+    """Take down why tasks run again that an earlier run knew."""
+    nodes = {task.slug: task.node for task in tasks}
+    for decision in resumption.decisions:
+        if decision.why:
+            journal.noted(nodes[decision.slug], UNMAPPED, "resume", decision.why)
+
+
+def _make_folders(folder: Path) -> None:
+    for name in ("history", "results"):
+        try:
+            make_private(folder / name)
+        except OSError as error:
+            in_the_way = next((each for each in (folder / name, folder) if each.is_file()), None)
+            reason = error.strerror or error if in_the_way is None else f"{in_the_way} is a file"
+            raise HistoryError(
+                f"The folder {folder / name} cannot be made: {reason}.",
+                hint="Check the permissions, or name another folder for the project with HEADRACE_HOME.",
+            ) from error
+
+
+def _tidy(store: RunStore, folder: Path, engine: Engine) -> None:
+    """Keep the configured history within its limits, now and then."""
+    from headrace.history.retention import Limits, collect_if_due  # noqa: PLC0415 - without limits there is no need
+
+    limits = Limits.of(engine.config["history"])
+    if limits:
+        collect_if_due(store, folder, limits, engine.clock.now())
+
+
+def open_results(engine: Engine, folder: Path) -> ResultStore:
+    """Return the store with large results of recorded runs, in the project's ``folder``."""
+    found: ResultStore = engine.registry.create_from_url("store", f"file:{quote((folder / 'results').as_posix())}")
     return found
+
+
+def _mask_configured_secrets(engine: Engine) -> None:
+    """Keep what is configured as a secret out of the history, before any task has asked for it."""
+    for value in engine.config["context"]["secrets"].values():
+        masker.add(value)
 
 
 def _with_parameters(run: RunRecord, values: Mapping[str, object], sealer: Sealer) -> RunRecord:
@@ -108,36 +190,47 @@ def _with_parameters(run: RunRecord, values: Mapping[str, object], sealer: Seale
         "python": platform.python_version(),
         **run.details,
     }
-    try:
-        parameters = sealer.seal(dump(dict(values)))
-    except Exception as error:  # noqa: BLE001 - a foreign __reduce__ may raise anything
-        details["parameters"] = f"not kept: {error}"
-        parameters = None
+    parameters, lost = kept_parameters(values, sealer)
+    if lost:
+        details["parameters_not_kept"] = lost
     return replace(run, parameters=parameters, details=details)
 
 
 def task_records(plan: Plan) -> list[TaskRecord]:
     """Return what the history is told of the tasks of a flow."""
-    codes: dict[int, str | None] = {}
-    return [_task_record(node, codes) for node in plan.nodes]
+    codes: dict[object, str | None] = {}
+    known: dict[object, dict[str, str]] = {}
+    return [_task_record(node, codes, known) for node in plan.nodes]
 
 
-def _task_record(node: Node, codes: dict[int, str | None]) -> TaskRecord:
+def _task_record(node: Node, codes: dict[object, str | None], known: dict[object, dict[str, str]]) -> TaskRecord:
     task = node.task
-    # Copies of a task run the same code.
-    if id(task.run) not in codes or node.resolve is not None:
-        codes[id(task.run)] = source_digest(task)
-    code = codes[id(task.run)]
+    # Copies of a function's task run the same code; the method of another one is made anew each time it is looked up.
+    key = id(task.run) if isinstance(task, FunctionTask) else task
+    if key not in codes:
+        codes[key] = source_digest(task, known)
+    code = codes[key]
     return TaskRecord(
         node=node.index,
         slug=node.slug,
         name=task.name,
+        kind=kind_of(task),
         mapped=node.mapped,
         source_digest=_with_constants(code, node.constants) if node.constants else code,
         trigger=None if node.default_trigger else callable_name(task.trigger),
+        resume=task.resume,
         tags=tuple(sorted(task.tags)),
         upstream=tuple(_edges(node)),
     )
+
+
+def kind_of(task: Task) -> TaskKind:
+    """Return what the history calls a task of this kind."""
+    if isinstance(task, Parameter):
+        return "parameter"
+    if not task.auto_generated:
+        return "task"
+    return "adapter" if getattr(task, "resolve", None) is None else "constant"
 
 
 def _with_constants(code: str | None, constants: Mapping[str, object]) -> str | None:
@@ -153,9 +246,9 @@ def _edges(node: Node) -> Iterator[EdgeRecord]:
         yield EdgeRecord(source, edge.key, bool(edge.mapped), bool(edge.flattened))
 
 
-def source_digest(task: Task) -> str | None:
-    """Return a digest of the code of ``task``, or None if that cannot be told."""
+def source_digest(task: Task, known: dict[object, dict[str, str]] | None = None) -> str | None:
+    """Return a digest of the code of ``task``, or None if that cannot be told; ``known`` is that of `code_of`."""
     try:
-        return digest(tuple(sorted(code_of(task).items())), "code")
+        return digest(tuple(sorted(code_of(task, known).items())), "code")
     except UnhashableArgumentError:
         return None

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from headrace import states as builtin_states
+from headrace.caching._notes import KIND as CACHE_NOTE
 from headrace.history.keeping import InlineValue, KeptLocation
 from headrace.history.records import ValueRecord
+from headrace.locations import NotedLocation
 from headrace.value_paths import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from headrace.abc import RunJournal
     from headrace.engine.task_runs import TaskRun
+    from headrace.history.log_capture import RunLogs
     from headrace.history.sealing import Sealer
     from headrace.states import State
 
@@ -28,12 +31,29 @@ class Recorder:
     ``now`` returns the moment, in seconds since the epoch. Every method may raise HistoryError, which ends the run.
     """
 
-    __slots__ = ("_journal", "_now", "_sealer")
+    __slots__ = ("_journal", "_logs", "_now", "_partial_lines", "_sealer")
 
-    def __init__(self, journal: RunJournal, sealer: Sealer, now: Callable[[], float]) -> None:
+    def __init__(self, journal: RunJournal, sealer: Sealer, now: Callable[[], float], logs: RunLogs) -> None:
         self._journal = journal
         self._sealer = sealer
         self._now = now
+        self._logs = logs
+        self._partial_lines = logs.partial
+
+    @property
+    def journal(self) -> RunJournal:
+        """The journal."""
+        return self._journal
+
+    def queued(self, run: TaskRun, state: State) -> None:
+        """Say that an attempt waits for slots, before any is asked for."""
+        self._journal.waiting(
+            run.node.index, run.map_index, run.attempt, _name_of(state), state.message, state.timestamp
+        )
+
+    def cancelling(self, message: str | None) -> None:
+        """Say that the run is to end."""
+        self._journal.entered("Cancelling", message, self._now())
 
     def began(self, run: TaskRun) -> None:
         """Say that an attempt begins."""
@@ -43,9 +63,13 @@ class Recorder:
         """Say that ``run`` is now in ``state``, unless that is what it was brought in."""
         if run.brought and state is run.state:
             return
+        if self._partial_lines:
+            self._logs.finish_task_run(run.node.slug, run.map_index)
         if state.is_looped():
             self._waits(run, state)
         elif state._finished:
+            if state._context:
+                self._note_cache(run, state._context)
             self._journal.finished(
                 run.node.index,
                 run.map_index,
@@ -61,9 +85,16 @@ class Recorder:
         elif state.is_running() and run.node.mapped and run.parent is None:
             self._journal.expanded(run.node.index, run.length, self._now())  # type: ignore[attr-defined]
 
+    def _note_cache(self, run: TaskRun, notes: Mapping[str, object]) -> None:
+        """Take down what the cache had to do with a result, for whoever asks why it was computed, or was not."""
+        note = notes.get(CACHE_NOTE)
+        if isinstance(note, str):
+            self._journal.noted(run.node.index, run.map_index, CACHE_NOTE, note)
+
     def _waits(self, run: TaskRun, state: State) -> None:
-        if state.is_retrying() and run.attempts:
-            ended = run.attempts[-1]
+        if state.is_retrying():
+            # A task that asks for another attempt has not failed: how it ended is in that state itself.
+            ended = run.attempts[-1] if run.attempts and run.attempts[-1].started == state.started else state
             self._journal.attempted(
                 run.node.index,
                 run.map_index,
@@ -94,9 +125,14 @@ class Recorder:
             return ValueRecord(data=self._sealer.seal(location.data), size=len(location.data))
         if isinstance(value, BaseException):
             return ValueRecord(type_name=type_name(type(value)), is_exception=True)
-        # Where a target or a cache has it, its task looks for itself. A store of the run's own is not known later.
-        known = str(location) if isinstance(location, KeptLocation) else None
-        return ValueRecord(location=known, type_name=type_name(type(value)))
+        if isinstance(location, KeptLocation):
+            where = str(location)
+        elif isinstance(location, NotedLocation) and location.digest:
+            where = f"{location.kind}:{location}"
+        else:
+            return ValueRecord(type_name=type_name(type(value)))
+        digest = self._sealer.seal(location.digest)
+        return ValueRecord(location=where, digest=digest, type_name=type_name(type(value)))
 
 
 def _name_of(state: State) -> str:

@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from headrace.engine.worker import Outcome, Work, state_of
-from headrace.envelope import seal, unseal
+from headrace.envelope import digest_of
+from headrace.exceptions import ResultError
 from headrace.locations import located
 from headrace.run_context import current_frame
 from headrace.serializers import deserialized, serialized
@@ -133,10 +134,26 @@ class TargetMemory(Memory):
 
     def reload(self, location: str, digest: bytes | None = None) -> object:
         """Return the value at ``location``; with a digest, raise ResultError if it is no longer what was written."""
-        data = self.store.read(location)
-        if digest is not None:
-            unseal(digest + data, location)
+        data = self.store.read(location) if digest is None else self._exactly(location, digest)
+        return self.value_of(data, location)
+
+    def value_of(self, data: bytes, location: str) -> object:
+        """Return the value that the bytes at ``location`` are."""
         return deserialized(self.serializer, data, f"{self.what} {location!r}")
+
+    load_exactly = reload
+
+    def verify(self, location: str, digest: bytes) -> None:
+        """Raise ResultError if what is at ``location`` has another digest."""
+        self._exactly(location, digest)
+
+    def _exactly(self, location: str, digest: bytes) -> bytes:
+        data = self.store.read(location)
+        if digest_of(data) != digest:
+            raise ResultError(
+                f"{self.what} {location!r} is not what it was: its digest is another one.", hint="Run the task again."
+            )
+        return data
 
 
 class _TargetRecollection(Recollection):
@@ -151,8 +168,9 @@ class _TargetRecollection(Recollection):
     def settle(self) -> bool:
         memory, location = self._memory, self._location
         if memory.looks and memory.store.exists(location):
-            state = Cached(f"Found its target {location!r}.", memory.reload(location))
-            state.location = located(location, memory, location)
+            data = memory.store.read(location)
+            state = Cached(f"Found its target {location!r}.", memory.value_of(data, location))
+            state.location = located(location, memory, location, kind="target", digest=digest_of(data))
             self.found = state
         return True
 
@@ -162,6 +180,6 @@ class _TargetRecollection(Recollection):
             return state
         data = serialized(memory.serializer, state.result, f"The result of task {self._work.name!r}")
         memory.store.write(location, data)
-        digest = seal(data)[: len(seal(b""))]
-        state.location = located(location, memory, location, digest)
+        digest = digest_of(data)
+        state.location = located(location, memory, location, digest, kind="target", digest=digest)
         return state

@@ -16,13 +16,14 @@ from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.scheduler import Scheduler
 from headrace.engine.transitions import Transitions, Watcher
 from headrace.engine.values import ValueKeeper
-from headrace.exceptions import DefinitionTypeError, MissingParameterError, UnknownParameterError
+from headrace.exceptions import DefinitionTypeError, FlowDefinitionError, MissingParameterError, UnknownParameterError
 from headrace.run_context import Build, RunFrame, building, current_frame, run_around
 from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
+from headrace.task_options import check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from headrace.abc import Executor, ResultStore, RunStore
     from headrace.engine import Engine
@@ -63,6 +64,8 @@ class RunOptions:
         scheduled_start_time: when this run was meant to begin, as an aware datetime; by default now.
         record: whether to record the run in the history: True for the configured one, its URL, or a `RunStore`; by
             default as configured, ``history.record``.
+        timeout: seconds, whole or not, or a timedelta, after which the run is ended as `cancel` would, and counts as
+            TimedOut; by default the flow's own.
         origin: where the flow came from, for whoever resumes a recorded run: what `headrace run` was given.
         resumption: what a run that is resumed takes over from the one before.
     """
@@ -78,6 +81,7 @@ class RunOptions:
     scheduled_start_time: datetime | None = None
     on_pause: Callable[[list[str]], Iterable[str]] = ask_on_terminal
     record: bool | str | RunStore | None = None
+    timeout: float | timedelta | None = None
     origin: Mapping[str, object] = field(default_factory=dict)
     resumption: Resumption | None = None
 
@@ -89,6 +93,7 @@ class RunOptions:
             raise DefinitionTypeError(f"`state` of a run must be a State, and is {self.state!r}.")
         if isinstance(self.notify, str) or not isinstance(self.notify, Sequence):
             raise DefinitionTypeError(f"`notify` of a run must be a list of URLs, and is {self.notify!r}.")
+        check_timeout("a run", self.timeout, FlowDefinitionError)
         if not callable(self.on_pause):
             raise DefinitionTypeError(f"`on_pause` of a run must be callable, and is {self.on_pause!r}.")
 
@@ -212,9 +217,10 @@ class _Run:
             # A flow whose block is open while this one runs is not built any further by what tasks call.
             stack.callback(building.reset, building.set(Build(None)))
             transitions = Transitions(self._flow, self._info, list(self._watchers(stack)))
-            recording = self._recording()
+            recording = self._recording(executor, frame.enclosing())
             if recording is None:
                 return self._drive(chosen, storage, transitions, frame, None)
+            frame.recorded = True
             with recording:
                 return self._drive(chosen, storage, transitions, frame, recording)
 
@@ -230,7 +236,8 @@ class _Run:
         if keeper is None and recording is not None:
             keeper = recording.keeper
         brought = brought_states(self._flow.name, self._plan, self._options.first_states())
-        cached = withhold_cached(self._plan, brought)
+        # What a run is resumed from has been decided upon.
+        cached = withhold_cached(self._plan, brought) if self._options.resumption is None else {}
         settings = self._engine.config["engine"]
         policy = self._options.keep_results or settings["keep_results"]
         driver = Driver(
@@ -246,14 +253,15 @@ class _Run:
             recorder=None if recording is None else recording.recorder,
             cancel_grace=settings["cancel_grace"],
             on_pause=self._options.on_pause,
+            timeout=self._timeout(),
         )
         running = transitions.enter_flow(Pending(), Running("Running."))
         if not running.is_running():
             running.result = self._task_states()
             return running
         self._scheduler.start(brought)
-        driver.run(self._executor_context())
-        final = self._end(transitions, running, cancelled=driver.interrupted or driver.error is not None)
+        driver.run(self._executor_context(recording))
+        final = self._end(transitions, running, driver)
         if recording is not None:
             recording.ended(final)
         if storage is not None:
@@ -280,7 +288,11 @@ class _Run:
         found: Executor = self._engine.registry.create("executor", chosen, **options)
         return found
 
-    def _executor_context(self) -> ExecutorContext:
+    def _timeout(self) -> float | None:
+        given = check_timeout("a run", self._options.timeout, FlowDefinitionError)
+        return self._flow.timeout if given is None else given
+
+    def _executor_context(self, recording: Recording | None) -> ExecutorContext:
         stored = [record for record in self._engine.registry.loaded if record.kind in {"store", "serializer"}]
         return ExecutorContext(
             flow_name=self._flow.name,
@@ -288,6 +300,7 @@ class _Run:
             task_count=len(self._plan.nodes),
             plugins={each.distribution: each.version for each in stored if each.distribution != "headrace"},
             depth_of=self._plan.depth_of,
+            take_output=None if recording is None else recording.logs.print,
         )
 
     def _storage(self) -> RunStorage | None:
@@ -300,14 +313,15 @@ class _Run:
 
         return RunStorage(self._flow, self._engine, results)
 
-    def _recording(self) -> Recording | None:
+    def _recording(self, executor: str | Executor | None, around: RunFrame | None) -> Recording | None:
         """Return what takes the run down, or None if nobody wants that or it cannot be done."""
         wanted = self._options.record
         if wanted is None:
             wanted = self._engine.config["history"]["record"]
         if wanted is False:
             return None
-        from headrace.engine.recorded_runs import begin_recording  # noqa: PLC0415 - most runs are not recorded
+        from headrace.engine.kept_settings import results_of, settings_of  # noqa: PLC0415 - most runs are not recorded
+        from headrace.engine.recorded_runs import begin_recording  # noqa: PLC0415 - as above
         from headrace.history.records import RunRecord  # noqa: PLC0415 - as above
 
         resumption = self._options.resumption
@@ -316,12 +330,15 @@ class _Run:
             name=self._name,
             flow_name=self._flow.name,
             created=self._began,
+            parent=around.values["flow_run_id"] if around is not None and around.recorded else None,
             resumed_from=None if resumption is None else resumption.run.id,
-            task_count=len(self._plan.nodes),
-            details={"origin": dict(self._options.origin)},
+            results=results_of(self._options.results),
+            details={
+                "origin": dict(self._options.origin),
+                "settings": settings_of(self._options, executor, self._engine),
+            },
         )
-        taken_over = () if resumption is None else resumption.taken_over
-        return begin_recording(record, self._values, self._plan, self._engine, wanted, taken_over)
+        return begin_recording(record, self._values, self._plan, self._engine, wanted, resumption)
 
     def _watchers(self, stack: ExitStack) -> Iterator[Watcher]:
         yield self._engine.observers
@@ -372,19 +389,21 @@ class _Run:
             if node.task.storage is not None and node.task.storage.is_cached:
                 yield from _with_children(self._scheduler.runs[node.index].state)
 
-    def _end(self, transitions: Transitions, running: State, *, cancelled: bool) -> State:
+    def _end(self, transitions: Transitions, running: State, driver: Driver) -> State:
         """Return the final state, after all handlers."""
         runs, plan = self._scheduler.runs, self._plan
         reference = {plan.nodes[i].task: runs[i].state for i in plan.reference}
-        final = self._judge(list(reference.values()), cancelled=cancelled)
+        final = self._judge(list(reference.values()), driver)
         final.started = running.timestamp
         final.result = self._task_states()
         final = transitions.end_flow(running, final, reference)
         final.result = self._task_states()
         return final
 
-    def _judge(self, reference: list[State], *, cancelled: bool) -> State:
-        if cancelled:
+    def _judge(self, reference: list[State], driver: Driver) -> State:
+        if driver.order is not None:
+            return driver.order.ends_in
+        if driver.interrupted or driver.error is not None:
             return Cancelled("The run was cancelled.")
         if self._scheduler.unfinished:
             return Paused("Some tasks wait to be resumed.")

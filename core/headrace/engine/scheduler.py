@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from headrace.engine.garbage import collector_paused
 from headrace.engine.gate import judge, judge_mapped
 from headrace.engine.task_runs import MappedRun, TaskRun
+from headrace.engine.windows import Window
 from headrace.states import Cancelled, Mapped, Pending, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from headrace.engine.plan import Plan
 
@@ -95,6 +96,13 @@ class Scheduler:
             run = heappop(self._sleeping)[2]
             run.resumed = run.resumed or run.state.is_paused()
             self._ready.append(run)
+
+    def bound(self, nodes: Iterable[int], most: int) -> None:
+        """Let no more than ``most`` children of each mapped task in ``nodes`` be on their way at once."""
+        for index in nodes:
+            run = self.runs[index]
+            if isinstance(run, MappedRun) and run.window is None and not run.live:
+                run.window = Window(most)
 
     def resume(self, run: TaskRun) -> None:
         """Let a run of `paused` go on."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.engine.opening import Opener
 from headrace.exceptions import FlowDefinitionError, ResultError, TaskDefinitionError
-from headrace.locations import located
+from headrace.locations import NotedLocation, located
 from headrace.results import ResultKeeper
 
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from headrace.abc import ResultStore, Serializer
     from headrace.caching._store import CacheStore
     from headrace.engine import Engine
+    from headrace.engine.cached_work import CacheMemory
     from headrace.engine.plan import Node, Plan
     from headrace.engine.remembering import TargetMemory
     from headrace.engine.worker import Work
     from headrace.flows import Flow
+    from headrace.history.taken_values import Shelf
     from headrace.results import Result
     from headrace.states import State
 
@@ -44,6 +46,28 @@ class RunStorage:
         """Return what keeps the results of tasks that say nothing of their own, or None if nothing does."""
         store = self._opener.store(self._where)
         return None if store is None else self._keeper(store, self._serializer(None))
+
+    def shelf(self, kind: str, node: Node | None) -> Shelf | None:
+        """Return what reads results of earlier runs, or None if there is no such thing.
+
+        ``kind`` is ``store`` for the store of the run, or else what ``node`` says of its own: ``own``, ``target`` or
+        ``cache``.
+        """
+        if kind == "store":
+            return self.keeper()
+        if node is None or node.task.storage is None:
+            return None
+        if kind == "target":
+            return self._target(node)
+        if kind == "own":
+            return self._own_keeper(node)
+        return self._cache_memory(node, ()) if node.task.storage.is_cached else None
+
+    def _cache_memory(self, node: Node, states: tuple[State, ...]) -> CacheMemory:
+        from headrace.engine.cached_work import CacheMemory  # noqa: PLC0415 - only for tasks that ask for it
+
+        serializer = self._serializer(node.task.storage)
+        return CacheMemory(node.task, self._open_cache(), serializer, self._engine.clock, states)
 
     def _keeper(self, store: ResultStore, serializer: Serializer) -> ResultKeeper:
         return ResultKeeper(store, serializer, self._flow.name, self._settings["location"])
@@ -78,11 +102,7 @@ class RunStorage:
         elif options.result is not None or options.serializer is not None:
             yield partial(_kept_by, self._own_keeper(node))
         if options.is_cached:
-            from headrace.engine.cached_work import CacheMemory  # noqa: PLC0415 - as above
-
-            serializer, cache = self._serializer(options), self._open_cache()
-            states = () if brought is None else (brought,)
-            memory = CacheMemory(node.task, cache, serializer, self._engine.clock, states)
+            memory = self._cache_memory(node, () if brought is None else (brought,))
             yield partial(RememberingWork, memory=memory)
 
     def tidy(self, states: Iterable[State]) -> None:
@@ -158,7 +178,9 @@ class _OwnKeeper(ResultKeeper):
 
     def keep(self, work: Work, value: object) -> str | None:
         location = super().keep(work, value)
-        return None if location is None else located(location, self, location)
+        if not isinstance(location, NotedLocation):
+            return location
+        return located(location, self, location, kind="own", digest=location.digest)
 
     reload = ResultKeeper.load
 

@@ -203,17 +203,18 @@ class MappedRun(TaskRun):
                 self.pairs[k] = upstream
                 lengths[label] = upstream.length
             elif _gives_data(upstream.state) and (edge.key or upstream.state.is_mapped()):
-                self.feeds[k] = self._feed(label, upstream, edge.flattened)
+                self.feeds[k] = self._feed(label, upstream, edge.flattened, read=edge.key is not None)
                 lengths[label] = len(self.feeds[k].values)
         self.length = self._common_length(lengths)
         return self.length
 
-    def _feed(self, label: str, upstream: TaskRun, flattened: bool) -> Feed:
+    def _feed(self, label: str, upstream: TaskRun, flattened: bool, *, read: bool) -> Feed:
         if flattened and upstream.state.is_mapped():
             return _flat_feed(upstream.state.map_states)  # type: ignore[attr-defined]
         if upstream.state.is_mapped():
             states = upstream.state.map_states  # type: ignore[attr-defined]
-            return Feed([state._handed_on for state in states], states)
+            # What nobody asks for may not be there any more.
+            return Feed([state._handed_on if read else None for state in states], states)
         value = upstream.state._handed_on
         if isinstance(value, ResultReference) and not flattened and value.length is not None:
             return Feed(_RemoteElements(value, value.length))

@@ -12,6 +12,7 @@ from headrace.value_paths import callable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from headrace.engine.task_runs import TaskRun
     from headrace.flows import Flow
@@ -101,11 +102,14 @@ class Transitions:
 
     def report_failure(self, run: TaskRun, state: State) -> None:
         """Log that a task failed; with a traceback, unless the error is one of headrace's own, which says enough."""
-        _logger_called(run.name).error("Task %r failed: %s", run.name, state.message, exc_info=_detail(state._result))
+        with _speaking_of(run):
+            logger = _logger_called(run.name)
+            logger.error("Task %r failed: %s", run.name, state.message, exc_info=_detail(state._result))
 
     def report_retry(self, run: TaskRun, state: State, retrying: State) -> None:
         """Log that an attempt failed and what comes next."""
-        _logger_called(run.name).warning("Task %r: %s: %s", run.name, retrying.message, state.message)
+        with _speaking_of(run):
+            _logger_called(run.name).warning("Task %r: %s: %s", run.name, retrying.message, state.message)
 
 
 def _detail(result: object) -> BaseException | None:
@@ -113,6 +117,13 @@ def _detail(result: object) -> BaseException | None:
     if isinstance(result, StateHandlerError):
         return result.__cause__
     return result if isinstance(result, BaseException) and not isinstance(result, HeadraceError) else None
+
+
+def _speaking_of(run: TaskRun) -> AbstractContextManager[None]:
+    """Let what the driver logs count as said by a task run."""
+    from headrace.whereabouts import Place, places, speaking_of  # noqa: PLC0415 - as below
+
+    return speaking_of(*(Place(place.run_id, run.node.slug, run.map_index, run.attempt) for place in places()[:1]))
 
 
 def _logger_called(name: str) -> Logger:

@@ -27,12 +27,14 @@ __all__ = [
     "ENTERED",
     "EXPANDED",
     "FINISHED",
+    "LOGGED",
     "NOTED",
     "NO_VALUE",
     "WAITING",
     "Began",
     "Entered",
     "Expanded",
+    "Logged",
     "Noted",
     "Tail",
     "TaskRunState",
@@ -41,6 +43,7 @@ __all__ = [
     "encode_began",
     "encode_entered",
     "encode_expanded",
+    "encode_logged",
     "encode_noted",
     "encode_state",
     "entries",
@@ -54,6 +57,7 @@ FINISHED: Final = 5
 NOTED: Final = 6
 ENTERED: Final = 7
 ENDED: Final = 8
+LOGGED: Final = 9
 
 # A state is said by its place in this list, to which states may be added at the end.
 _STATES: Final = (
@@ -86,6 +90,8 @@ _BEGAN: Final = Struct("<BiiId")
 _EXPANDED: Final = Struct("<Biid")
 _NOTED: Final = Struct("<BiiI")
 _ENTERED: Final = Struct("<BBd")
+# Kind, node, map index, attempt, moment, level, and the size of the name of the logger.
+_LOGGED: Final = Struct("<BiiIdiI")
 # Kind, node, map index, attempt, state, whether there is a value, started, at, until, and the sizes of two texts.
 _STATE: Final = Struct("<BiiIBBdddII")
 # Whether it is an exception, its size, and the sizes of five parts.
@@ -122,6 +128,9 @@ TaskRunState: TypeAlias = """tuple[
 Noted: TypeAlias = "tuple[int, int, str, str]"
 """Node, map index, kind, text."""
 
+Logged: TypeAlias = "tuple[int, int, int, float, int, str, str]"
+"""Node, map index, attempt, moment, level, logger, text."""
+
 Entered: TypeAlias = "tuple[str, str | None, float]"
 """State, message, moment."""
 
@@ -156,6 +165,12 @@ def encode_noted(node: int, map_index: int, kind: str, text: str) -> bytes:
     """Return the entry for a remark."""
     name = _bytes(kind)
     return _entry(_NOTED.pack(NOTED, node, map_index, len(name)) + name + _bytes(text))
+
+
+def encode_logged(node: int, map_index: int, attempt: int, at: float, level: int, logger: str, text: str) -> bytes:
+    """Return the entry for what was logged."""
+    name = _bytes(logger)
+    return _entry(_LOGGED.pack(LOGGED, node, map_index, attempt, at, level, len(name)) + name + _bytes(text))
 
 
 def encode_entered(kind: int, state: str, message: str | None, at: float) -> bytes:
@@ -300,6 +315,12 @@ def _read_noted(body: bytes) -> Noted:
     return node, map_index, _text(body[_NOTED.size : end]), _text(body[end:])
 
 
+def _read_logged(body: bytes) -> Logged:
+    _, node, map_index, attempt, at, level, length = _LOGGED.unpack_from(body)
+    end = _LOGGED.size + length
+    return node, map_index, attempt, at, level, _text(body[_LOGGED.size : end]), _text(body[end:])
+
+
 def _read_entered(body: bytes) -> Entered:
     _, code, at = _ENTERED.unpack_from(body)
     rest = body[_ENTERED.size :]
@@ -363,6 +384,7 @@ _READERS: Final[dict[int, Callable[[bytes], tuple[object, ...]]]] = {
     ATTEMPTED: _read_state,
     FINISHED: _read_state,
     NOTED: _read_noted,
+    LOGGED: _read_logged,
     ENTERED: _read_entered,
     ENDED: _read_entered,
 }

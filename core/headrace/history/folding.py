@@ -12,6 +12,7 @@ from headrace.history.encoding import (
     ENTERED,
     EXPANDED,
     FINISHED,
+    LOGGED,
     NO_VALUE,
     NOTED,
     WAITING,
@@ -54,6 +55,8 @@ class Batch:
         attempts: attempts that another one followed: node, map index, attempt, state, message, started, ended, and the
             fields of a `Value`.
         notes: node, map index, kind, text.
+        logs: position, node, map index, attempt, moment, level, logger, text. The position of what was logged is where
+            in the journal it ends.
         entered: the state that the run is in, if that was said.
         ended: the state that it has ended in, if that was said.
         damaged: whether what follows cannot be understood, although it is not just an entry that was cut short.
@@ -65,6 +68,7 @@ class Batch:
     rows: dict[tuple[int, int], Row] = field(default_factory=dict)
     attempts: list[Row] = field(default_factory=list)
     notes: list[Row] = field(default_factory=list)
+    logs: list[Row] = field(default_factory=list)
     entered: Entered | None = None
     ended: Entered | None = None
     damaged: bool = False
@@ -83,6 +87,8 @@ def fold(run_id: str, start: int, data: bytes) -> Batch:
             _begin(rows, said)
         elif kind in _STATES:
             _enter(rows, said, finished=kind == FINISHED)
+        elif kind == LOGGED:
+            batch.logs.append((start + position, *said))
         else:
             _add(batch, kind, said)
         end = position

@@ -11,11 +11,13 @@ import contextlib
 import errno
 import json
 import os
+import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from headrace.exceptions import HistoryBusyError, HistoryDamagedError, HistoryError
+from headrace.fault_points import is_armed, reached
 from headrace.file_locks import try_lock
 from headrace.file_systems import is_on_network
 from headrace.history.owners import looks_alive
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["SUFFIX", "Claim", "JournalFile", "claim", "journal_paths", "make_journal", "unwritable"]
+__all__ = ["REQUEST_SUFFIX", "SUFFIX", "Claim", "JournalFile", "claim", "journal_paths", "make_journal", "unwritable"]
 
 SUFFIX: Final = ".journal"
+REQUEST_SUFFIX: Final = ".cancel"
+"""Of the file in which somebody asks for the end of the run. It goes with the journal."""
 
 _FORM: Final = b"headrace-journal 1\n"
 _LONGEST_HEADER: Final = 4096
@@ -48,6 +52,8 @@ class JournalFile:
         descriptor: of the open file, -1 once it is closed.
         start: where the entries begin.
         end: where the next entry goes.
+        lock: held while something is appended, which any thread may do. A signal handler or a finalizer may come in
+            between and append too.
     """
 
     path: Path
@@ -56,16 +62,19 @@ class JournalFile:
     descriptor: int
     start: int
     end: int
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def append(self, entry: bytes) -> None:
         """Write one entry; it outlives this process when this returns. Raises HistoryError and leaves none of it."""
-        try:
-            written = os.write(self.descriptor, entry)
-        except OSError as error:
-            raise unwritable(self.path, error) from error
-        if written != len(entry):
-            self._complete(entry, written)
-        self.end += len(entry)
+        size = len(entry)
+        with self.lock:
+            try:
+                written = os.write(self.descriptor, entry)
+            except OSError as error:
+                raise unwritable(self.path, error) from error
+            if written != size:
+                self._complete(entry, written)
+            self.end += size
 
     def _complete(self, entry: bytes, written: int) -> None:
         """Write the rest of an entry that the disk did not take at once, or take back what it took."""
@@ -90,16 +99,26 @@ class JournalFile:
 
     def close(self) -> None:
         """Give up the lock, and leave the file for whoever finds it; do nothing the second time."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        with self.lock:
+            descriptor, self.descriptor = self.descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def close_forked(self) -> None:
+        """Close it in a process that was forked from its owner, some thread of which may have been appending."""
+        self.lock = threading.RLock()
+        self.close()
 
     def discard(self) -> None:
         """Remove the file, all of which is in the store, and give up the lock."""
         if os.name == "nt":
             self.close()
-        with contextlib.suppress(FileNotFoundError):
+        # One that cannot be removed is found by whoever sweeps, and has nothing to say any more.
+        with contextlib.suppress(OSError):
+            reached("journal.discard")
             self.path.unlink()
+            reached("journal.discarded")
+        self._forget_request()
         self.close()
 
     def set_aside(self) -> Path:
@@ -108,8 +127,13 @@ class JournalFile:
         if os.name == "nt":
             self.close()
         self.path.replace(aside)
+        self._forget_request()
         self.close()
         return aside
+
+    def _forget_request(self) -> None:
+        with contextlib.suppress(OSError):
+            self.path.with_suffix(REQUEST_SUFFIX).unlink()
 
 
 def make_journal(folder: Path, run_id: str, owner: Owner) -> JournalFile:
@@ -118,19 +142,38 @@ def make_journal(folder: Path, run_id: str, owner: Owner) -> JournalFile:
     header = _FORM + json.dumps({"run": run_id, "owner": asdict(owner)}).encode("ascii") + b"\n"
     deadline = time.monotonic() + _PATIENCE
     try:
+        reached("journal.make")
         descriptor = _made(path)
         while descriptor is None and time.monotonic() < deadline:
             descriptor = _made(path)
         if descriptor is None:
             raise HistoryBusyError(str(path), _PATIENCE)
+        reached("journal.made")
         os.write(descriptor, header)
+        reached("journal.begun")
     except FileExistsError as error:
         raise HistoryError(
             f"The run {run_id} has a journal already, {path}.", hint="Give each run an id of its own."
         ) from error
     except OSError as error:
         raise unwritable(path, error) from error
-    return JournalFile(path, run_id, owner, descriptor, len(header), len(header))
+    kind = _Watched if is_armed() else JournalFile
+    return kind(path, run_id, owner, descriptor, len(header), len(header))
+
+
+class _Watched(JournalFile):
+    """A journal with fault points: too many entries go through one to have them look for points that are armed."""
+
+    __slots__ = ()
+
+    def append(self, entry: bytes) -> None:
+        """See `JournalFile.append`."""
+        try:
+            reached("journal.append")
+            JournalFile.append(self, entry)
+            reached("journal.appended")
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
 
 def _made(path: Path) -> int | None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from headrace.abc import RunJournal
 from headrace.exceptions import HistoryBusyError, HistoryDamagedError, HistoryError, describe
@@ -24,20 +24,22 @@ from headrace.history.encoding import (
     encode_began,
     encode_entered,
     encode_expanded,
+    encode_logged,
     encode_noted,
     encode_state,
 )
 from headrace.history.folding import fold
 from headrace.history.forks import watch_forks
+from headrace.history.log_bounds import LogBounds, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from headrace.history.folding import Batch
     from headrace.history.journal_files import JournalFile
     from headrace.history.records import ValueRecord
 
-__all__ = ["FileJournal", "Recorder", "batches"]
+__all__ = ["FileJournal", "Recorder", "Sharing", "batches"]
 
 T = TypeVar("T")
 
@@ -52,18 +54,36 @@ _SHARE: Final = 2.0
 _LONGEST_REST: Final = 5.0
 
 
+class Sharing(Protocol):
+    """What a run has to do with others, as its store has it; see the methods of `RunJournal`. For use in any thread."""
+
+    def cancel_request(self, run_id: str) -> str | None: ...
+
+    def limited_tags(self) -> frozenset[str]: ...
+
+    def take_slots(self, run_id: str, node: int, map_index: int, tags: Collection[str], /) -> bool:
+        """Take slots, or a place in line. Called in the thread that writes."""
+        ...
+
+    def free_slots_of_dead(self, run_id: str, /) -> bool:
+        """Sweep if another run that has slots, or is in line, is dead; tell whether."""
+        ...
+
+
 class FileJournal(RunJournal):
     """Takes a run down in a journal file that a `Recorder` moves to a store."""
 
-    __slots__ = ("_recorder", "failure", "file", "taken")
+    __slots__ = ("_logs", "_recorder", "_sharing", "failure", "file", "taken")
 
-    def __init__(self, recorder: Recorder, file: JournalFile) -> None:
+    def __init__(self, recorder: Recorder, file: JournalFile, sharing: Sharing) -> None:
         self._recorder = recorder
+        self._sharing = sharing
         self.file = file
         # How far the store has it.
         self.taken = file.start
         # Why nothing more can be taken down.
         self.failure: HistoryError | None = None
+        self._logs = LogBounds(file, self._write)
 
     def began(self, node: int, map_index: int, attempt: int, at: float, inputs: bytes | None = None, /) -> None:
         self._write(encode_began(node, map_index, attempt, at, inputs))
@@ -113,13 +133,38 @@ class FileJournal(RunJournal):
         details: str | None = None,
         /,
     ) -> None:
+        self._logs.finish(node, map_index)
         self._write(encode_state(FINISHED, node, map_index, attempt, state, message, started, at, None, value, details))
 
     def noted(self, node: int, map_index: int, kind: str, text: str, /) -> None:
         self._write(encode_noted(node, map_index, kind, text))
 
+    def logged(self, node: int, map_index: int, attempt: int, at: float, level: int, logger: str, text: str, /) -> None:
+        if self.failure is not None:
+            raise self.refusal()
+        self._logs.add(node, map_index, encode_logged(node, map_index, attempt, at, level, logger, shortened(text)))
+
+    def bound_logs(self, per_task_run: int, per_run: int, /) -> None:
+        self._logs.set(per_task_run, per_run)
+
     def entered(self, state: str, message: str | None, at: float, /) -> None:
         self._write(encode_entered(ENTERED, state, message, at))
+
+    def cancel_request(self) -> str | None:
+        return self._sharing.cancel_request(self.file.run_id)
+
+    def limited_tags(self) -> frozenset[str]:
+        return self._sharing.limited_tags()
+
+    def take_slots(self, node: int, map_index: int, tags: Collection[str], /) -> bool:
+        run_id, sharing = self.file.run_id, self._sharing
+
+        def take() -> bool:
+            return sharing.take_slots(run_id, node, map_index, tags)
+
+        if self._recorder.call_behind(self, take):
+            return True
+        return sharing.free_slots_of_dead(run_id) and self._recorder.call_behind(self, take)
 
     def flush(self) -> None:
         if self.failure is not None:
@@ -127,6 +172,7 @@ class FileJournal(RunJournal):
         self._recorder.wait_for(self)
 
     def ended(self, state: str, message: str | None, at: float, /) -> None:
+        self._logs.finish_all()
         self._write(encode_entered(ENDED, state, message, at))
         try:
             self._recorder.wait_for(self)
@@ -136,6 +182,7 @@ class FileJournal(RunJournal):
         self._recorder.let_go(self, complete=True)
 
     def abandon(self) -> None:
+        self._logs.close()
         self._recorder.let_go(self)
 
     def _write(self, entry: bytes) -> None:
@@ -149,6 +196,13 @@ class FileJournal(RunJournal):
         recorder = self._recorder
         if recorder.idle:
             recorder.wake()
+
+    def forked(self, failure: HistoryError) -> None:
+        """Be of no use any more: this process was forked, maybe while another thread was writing."""
+        self.failure = failure
+        self._logs = LogBounds(self.file, self._write)
+        # The lock goes with the last process that has the file open.
+        self.file.close_forked()
 
     def refusal(self) -> HistoryError:
         """Return the failure as an error of its own, since it may be raised many times."""
@@ -237,9 +291,23 @@ class Recorder:
         self._wake.set()
         return job.wait()
 
-    def journal(self, file: JournalFile) -> FileJournal:
-        """Return a journal that writes to ``file``."""
-        journal = FileJournal(self, file)
+    def call_behind(self, journal: FileJournal, function: Callable[[], T]) -> T:
+        """Call ``function`` as `call` does, when the store has all that was said in ``journal`` before."""
+        end = journal.file.end
+
+        def behind() -> T:
+            if journal.failure is not None:
+                raise journal.refusal()
+            if journal.taken < end:
+                # It is tried again after the next piece.
+                raise HistoryBusyError(str(journal.file.path), self._patience)
+            return function()
+
+        return self.call(behind)
+
+    def journal(self, file: JournalFile, sharing: Sharing) -> FileJournal:
+        """Return a journal that writes to ``file``, of a run that has to do with others as ``sharing`` says."""
+        journal = FileJournal(self, file, sharing)
         with self._at_work:
             self._journals.append(journal)
         return journal
@@ -306,9 +374,7 @@ class Recorder:
         if forked:
             self._forked = True
             for journal in self._journals:
-                journal.failure = _elsewhere()
-                # The lock goes with the last process that has the file open.
-                journal.file.close()
+                journal.forked(_elsewhere())
             self._journals.clear()
 
     # -- the thread ----------------------------------------------------------------------------------------------

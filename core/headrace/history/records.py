@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINISHED_STATES",
+    "NO_TASK",
     "UNMAPPED",
     "AttemptRecord",
     "Cause",
     "EdgeRecord",
     "Finding",
+    "LimitRecord",
+    "LogQuery",
+    "LogRecord",
     "NoteRecord",
     "Owner",
     "RunQuery",
     "RunRecord",
+    "SlotRecord",
+    "Tally",
+    "TaskKind",
     "TaskRecord",
     "TaskRunQuery",
     "TaskRunRecord",
@@ -32,6 +39,9 @@ __all__ = [
 
 UNMAPPED: Final = -1
 """The map index of a task run that is no mapped child."""
+
+NO_TASK: Final = -1
+"""The node of what is said of a run as a whole."""
 
 FINISHED_STATES: Final = frozenset(
     {
@@ -82,7 +92,7 @@ class ValueRecord(NamedTuple):
     Attributes:
         data: the serialized value, sealed as `headrace.history.sealing.Sealer` does.
         location: where the run's result store has it.
-        digest: of the bytes at ``location``.
+        digest: of the serialized value at ``location``, sealed.
         serializer: the name of the serializer.
         type_name: the class of the value.
         size: how many bytes were serialized.
@@ -113,7 +123,7 @@ class RunRecord:
         parent: the id of the run around it, of a run inside a task.
         resumed_from: the id of the run that it goes on from.
         results: the result store that its locations are in; never with a password.
-        task_count: how many tasks the flow has.
+        task_count: how many tasks somebody wrote into the flow; a mapped one counts once.
         details: what else is to be known, such as the file the flow came from and the versions in use; JSON holds it.
         owner: who drives it, or drove it.
         state: the state it is in, ``Running`` at first.
@@ -155,6 +165,11 @@ class EdgeRecord(NamedTuple):
     flattened: bool = False
 
 
+TaskKind: TypeAlias = Literal["task", "parameter", "constant", "adapter"]
+"""What a task is: one that somebody wrote; a parameter or a constant, which have a value without running; or an adapter
+that headrace put between two tasks, such as what gathers results for a list."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskRecord:
     """A task of a flow as it was when the run began.
@@ -163,6 +178,7 @@ class TaskRecord:
         node: its place in the plan, counted from 0.
         slug: the name that no other task of the flow has.
         name: its own name.
+        kind: what it is; lists show only what somebody wrote as a task.
         mapped: whether it is mapped.
         source_digest: of the code it runs; None if that cannot be told.
         trigger: the name of its trigger, if it is not the default.
@@ -175,6 +191,7 @@ class TaskRecord:
     node: int
     slug: str
     name: str
+    kind: TaskKind = "task"
     mapped: bool = False
     source_digest: str | None = None
     trigger: str | None = None
@@ -224,6 +241,24 @@ class TaskRunRecord(NamedTuple):
         return self.state in FINISHED_STATES
 
 
+class Tally(NamedTuple):
+    """How many children of a mapped task are in one state.
+
+    Attributes:
+        node: the mapped task.
+        state: the state.
+        children: how many are in it.
+        started: when the first of them began, or None if none of them did.
+        entered: when the last of them came into the state.
+    """
+
+    node: int
+    state: str
+    children: int
+    started: float | None
+    entered: float
+
+
 class AttemptRecord(NamedTuple):
     """An attempt, or an iteration of a loop, that another one followed."""
 
@@ -238,12 +273,72 @@ class AttemptRecord(NamedTuple):
 
 
 class NoteRecord(NamedTuple):
-    """A remark on a task run: ``kind`` says what it is about, such as ``"cache"``, and ``text`` is for people."""
+    """A remark on a task run; ``text`` is for people.
+
+    ``kind`` says what it is about: ``"cache"``, whether the result was found in the cache, and which entry is its own;
+    ``"resume"``, why a task runs again in a run that goes on from another one. Others may have kinds of their own.
+    """
 
     node: int
     map_index: int
     kind: str
     text: str
+
+
+class LogRecord(NamedTuple):
+    """Something that a task run logged or printed.
+
+    Attributes:
+        position: a number that is larger for what was said later in the same run.
+        node: the task, or `NO_TASK` for what the run as a whole logged.
+        map_index: which child it is, or `UNMAPPED`.
+        attempt: the number of the attempt, from 1; 0 for what the run as a whole logged.
+        at: when that was.
+        level: as in `logging`; 20 for what went to standard output, 30 for standard error.
+        logger: the name of the logger, or ``stdout`` or ``stderr``.
+        text: the message, with the traceback if there was one, without the end of the last line.
+    """
+
+    position: int
+    node: int
+    map_index: int
+    attempt: int
+    at: float
+    level: int
+    logger: str
+    text: str
+
+
+class SlotRecord(NamedTuple):
+    """A slot of a tag that a task run has.
+
+    Attributes:
+        tag: the tag.
+        run_id: the run.
+        node: the task.
+        map_index: which child it is, or `UNMAPPED`.
+        since: when it got the slot.
+    """
+
+    tag: str
+    run_id: str
+    node: int
+    map_index: int
+    since: float
+
+
+class LimitRecord(NamedTuple):
+    """How many task runs with a tag may run at once, and which ones do.
+
+    Attributes:
+        tag: the tag.
+        slots: how many may.
+        holders: who has a slot, the first one first. More than ``slots`` have one after the limit was lowered.
+    """
+
+    tag: str
+    slots: int
+    holders: tuple[SlotRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,6 +385,25 @@ class TaskRunQuery:
     after: tuple[int, int] | None = None
     limit: int | None = None
     data: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogQuery:
+    """Which log records of a run to list.
+
+    Attributes:
+        node: only those of this task, or of `NO_TASK`.
+        map_index: only those of this child; `UNMAPPED` for what comes from no child.
+        level: only those of this level or a higher one.
+        after: only those with a larger position; for the next page, and for what was added since.
+        limit: at most so many.
+    """
+
+    node: int | None = None
+    map_index: int | None = None
+    level: int | None = None
+    after: int | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
-import pickle
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from headrace import states
-from headrace.exceptions import HistoryError
+from headrace.history.choices import Choices, Found, is_good
+from headrace.history.deciding import decide
 from headrace.history.records import UNMAPPED, RunRecord, TaskRecord, TaskRunQuery, TaskRunRecord
-from headrace.references import ReleasedValue
 from headrace.states import Mapped, Pending, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from headrace.abc import RunStore
-    from headrace.history.sealing import Sealer
-    from headrace.results import ResultFiles
+    from headrace.history.taken_values import TakenValues
 
-__all__ = ["Decision", "Resumption", "prepare_resumption"]
+__all__ = ["Decision", "Question", "Resumption", "prepare_resumption"]
 
-_REUSED: Final = frozenset({"Success", "Cached", "Skipped"})
+_NOTHING_ASKED_FOR = Choices()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What becomes of a task: ``reused`` of its task runs are taken over, out of ``known``; ``why`` some run again."""
+    """What becomes of a task.
+
+    Attributes:
+        slug: the task.
+        known: how many task runs of it there are; None if that is not known.
+        reused: how many of them are taken over.
+        runs: how many run; None if that is not known.
+        skipped: how many are skipped although they failed or were under way.
+        left_out: how many are left for another time.
+        why: why not all are taken over; empty if they are.
+    """
 
     slug: str
-    reused: int
     known: int | None
-    why: str
+    reused: int
+    runs: int | None
+    skipped: int = 0
+    left_out: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """Something that whoever resumes a run has to decide: whether a task that had begun runs again."""
+
+    slug: str
+    what: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resumption:
     """What a run goes on from: ``states`` are by slug, ``taken_over`` what the history is told of them.
 
-    ``changed`` are the slugs of tasks whose code is not what it was; they run again.
+    ``changed`` are the slugs of tasks that had finished, wholly or in part, and whose code is not what it was;
+    ``in_doubt`` of those that had failed or were under way and are about to run, or to be skipped.
     """
 
     run: RunRecord
@@ -46,28 +66,8 @@ class Resumption:
     taken_over: Sequence[TaskRunRecord]
     decisions: Sequence[Decision]
     changed: Sequence[str] = ()
-
-
-@dataclass(kw_only=True, slots=True)
-class _Task:
-    """A task of the flow as it is now, and what the earlier run left of it.
-
-    A ``resolved`` one, such as a parameter, has a value without running.
-    """
-
-    now: TaskRecord
-    before: TaskRecord | None
-    resolved: bool = False
-    same_edges: bool = True
-    whole: TaskRunRecord | None = None
-    children: dict[int, TaskRunRecord] = field(default_factory=dict)
-    why: str = ""
-    kept: dict[int, TaskRunRecord] = field(default_factory=dict)
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether nothing of it runs again."""
-        return not self.why
+    questions: Sequence[Question] = ()
+    in_doubt: Collection[str] = ()
 
 
 def prepare_resumption(
@@ -75,46 +75,58 @@ def prepare_resumption(
     run: RunRecord,
     tasks: Sequence[TaskRecord],
     *,
-    sealer: Sealer,
-    files: ResultFiles | None,
-    rerun: Collection[str] = (),
+    values: TakenValues,
+    choices: Choices = _NOTHING_ASKED_FOR,
     resolved: Collection[str] = (),
+    anew: Collection[str] = (),
 ) -> Resumption:
     """Work out what a run of ``tasks``, the flow as it is now, takes over from ``run``.
 
-    ``rerun`` are slugs of tasks that are to run again, with all that depend on them, and ``resolved`` of those that
-    have a value without running. Values are read when they are
-    needed, from the history or from ``files``. A fan-out whose upstream task never ran is unknown and not empty: it
-    runs. Raises HistoryError.
+    ``resolved`` are the slugs of tasks that have a value without running, and ``anew`` of those whose value belongs to
+    one run. A fan-out whose upstream task never ran is unknown and not empty: it runs. Raises HistoryError.
     """
-    earlier = store.tasks(run.id)
-    before = {task.slug: task for task in earlier}
-    found = [_Task(now=task, before=before.get(task.slug), resolved=task.slug in resolved) for task in tasks]
-    for task in found:
-        task.same_edges = task.before is None or _edges(task.before, earlier) == _edges(task.now, tasks)
-    _collect(store, run, found)
-    for task in found:
-        _decide(task, found, rerun)
-    loader = _Loader(store, run.id, sealer, files)
+    found = _found(store, run, tasks, resolved, anew)
+    decide(found, choices, values.problem, run_died=run.cause is not None)
     return Resumption(
         run=run,
-        states=dict(_states(found, loader)),
-        taken_over=[
-            record._replace(node=task.now.node, taken_from=record.taken_from or run.id)
-            for task in found
-            for record in ([task.whole] if task.is_kept and task.whole else []) + list(task.kept.values())
-            if not task.resolved
-        ],
+        states={slug: state for task in found for slug, state in _state_of(task, values)},
+        taken_over=list(_rows(found, run)),
         decisions=[_decision(task) for task in found],
-        changed=[task.now.slug for task in found if _is_changed(task)],
+        changed=[task.now.slug for task in found if task.changed and any(map(is_good, task.parts.values()))],
+        questions=[Question(slug=task.now.slug, what=task.question) for task in found if task.question],
+        in_doubt={task.now.slug for task in found if task.in_doubt},
     )
 
 
-def _collect(store: RunStore, run: RunRecord, found: Sequence[_Task]) -> None:
+def _found(
+    store: RunStore,
+    run: RunRecord,
+    tasks: Sequence[TaskRecord],
+    resolved: Collection[str],
+    anew: Collection[str],
+) -> list[Found]:
+    earlier = store.tasks(run.id)
+    before = {task.slug: task for task in earlier}
+    read = {edge.upstream for task in tasks for edge in task.upstream if edge.key is not None}
+    found = []
+    for task in tasks:
+        was = before.get(task.slug)
+        each = Found(now=task, before=was, resolved=task.slug in resolved, anew=task.slug in anew)
+        if was is not None:
+            # The value of a parameter is that of the earlier run, whatever its default is now.
+            each.changed = was.source_digest != task.source_digest and task.kind != "parameter"
+            each.same_edges = _edges(was, earlier) == _edges(task, tasks)
+        each.is_read = task.node in read
+        found.append(each)
+    _collect(store, run, found)
+    return found
+
+
+def _collect(store: RunStore, run: RunRecord, found: Sequence[Found]) -> None:
     by_node = {task.before.node: task for task in found if task.before is not None}
     for record in store.task_runs(run.id, TaskRunQuery(data=True)):
         task = by_node.get(record.node)
-        if task is None:
+        if task is None or task.resolved:
             continue
         if record.map_index == UNMAPPED:
             task.whole = record
@@ -122,138 +134,57 @@ def _collect(store: RunStore, run: RunRecord, found: Sequence[_Task]) -> None:
             task.children[record.map_index] = record
 
 
-def _is_changed(task: _Task) -> bool:
-    return task.before is not None and task.before.source_digest != task.now.source_digest
-
-
-def _decide(task: _Task, found: Sequence[_Task], rerun: Collection[str]) -> None:
-    """Say why ``task`` runs again, or part of it, or leave that empty; those before it have been decided."""
-    task.why = _reason(task, found, rerun)
-    if not task.now.mapped or not task.children:
-        return
-    if task.why and not task.why.startswith(_PARTLY):
-        return
-    task.kept = {i: child for i, child in task.children.items() if _may_stay(child) and _feeds_stay(task, found, i)}
-    count = (task.whole.child_count or 0) if task.whole else 0
-    missing = count - len(task.kept)
-    if missing and not task.why:
-        task.why = f"{missing} of {count} children had not succeeded"
-
-
-_PARTLY: Final = "some of "
-
-
-def _reason(task: _Task, found: Sequence[_Task], rerun: Collection[str]) -> str:
-    reason = _own_reason(task, rerun)
-    if reason:
-        return reason
-    for edge in task.now.upstream:
-        upstream = found[edge.upstream]
-        if not upstream.is_kept:
-            pairwise = edge.mapped and upstream.kept and not edge.flattened
-            return f"{_PARTLY if pairwise else ''}{upstream.now.slug} runs again"
-    if task.resolved:
-        return ""
-    if task.whole is None:
-        return "it had not begun"
-    if task.now.mapped:
-        return "" if task.whole.child_count is not None else "how many children it has is not known"
-    return "" if _may_stay(task.whole) else _unfit(task.whole)
-
-
-def _own_reason(task: _Task, rerun: Collection[str]) -> str:
-    if task.now.slug in rerun:
-        return "asked for"
-    if task.before is None:
-        return "it is new"
-    if task.before.mapped != task.now.mapped or not task.same_edges:
-        return "what it depends on has changed"
-    return "its code has changed" if _is_changed(task) else ""
-
-
 def _edges(task: TaskRecord, tasks: Sequence[TaskRecord]) -> list[tuple[Any, ...]]:
     return [(tasks[edge.upstream].slug, *edge[1:]) for edge in task.upstream]
 
 
-def _unfit(record: TaskRunRecord) -> str:
-    return "its result was not kept" if record.state in _REUSED else f"it was {record.state}"
+def _decision(task: Found) -> Decision:
+    known = task.count
+    left = 1 if task.now.mapped and UNMAPPED in task.left else len(task.left)
+    others = len(task.kept) + len(task.skipped) + left
+    runs = None if known is None or (task.open and task.now.mapped) else known - others
+    return Decision(
+        slug=task.now.slug,
+        known=known,
+        reused=1 if task.resolved and not task.why else len(task.kept),
+        runs=runs if task.runs else 0,
+        skipped=len(task.skipped),
+        left_out=left,
+        why=task.question or task.why,
+    )
 
 
-def _may_stay(record: TaskRunRecord) -> bool:
-    if record.state not in _REUSED:
-        return False
-    value = record.value
-    return record.state == "Skipped" or value is None or value.data is not None or value.location is not None
+# What the run that goes on starts from
 
 
-def _feeds_stay(task: _Task, found: Sequence[_Task], index: int) -> bool:
-    """Tell whether what child ``index`` was called with is what it would be called with now."""
-    for edge in task.now.upstream:
-        upstream = found[edge.upstream]
-        if not upstream.is_kept and not (edge.mapped and index in upstream.kept):
-            return False
-    return True
+def _state_of(task: Found, values: TakenValues) -> Iterator[tuple[str, State]]:
+    """Yield the slug of ``task`` with the state that it starts from, if that is not Pending."""
+    parts = {**task.kept, **task.skipped, **task.left}
+    if task.resolved or (not parts and task.runs):
+        return
+    if not task.now.mapped or UNMAPPED in parts:
+        yield task.now.slug, _load(task, parts[UNMAPPED], values)
+        return
+    # If there is no telling how many there are, one more that is to run makes it a map to be expanded.
+    count = max(parts) + 2 if task.count is None else task.count
+    children: list[State | None] = [_load(task, parts[i], values) if i in parts else Pending() for i in range(count)]
+    yield task.now.slug, Mapped("Taken over from an earlier run.", map_states=children)
 
 
-def _decision(task: _Task) -> Decision:
-    if task.now.mapped:
-        known = None if task.whole is None else task.whole.child_count
-        return Decision(slug=task.now.slug, reused=len(task.kept), known=known, why=task.why)
-    return Decision(slug=task.now.slug, reused=int(task.is_kept), known=1, why=task.why)
+def _load(task: Found, record: TaskRunRecord, values: TakenValues) -> State:
+    state: State = getattr(states, record.state)(record.message)
+    state.started, state.timestamp = record.started, record.entered
+    state.result = values.stand_in(task, record)
+    return state
 
 
-# States
-
-
-def _states(found: Sequence[_Task], loader: _Loader) -> Iterator[tuple[str, State]]:
+def _rows(found: Sequence[Found], run: RunRecord) -> Iterator[TaskRunRecord]:
     for task in found:
         if task.resolved:
             continue
-        if task.now.mapped:
-            if task.kept or (task.is_kept and task.whole is not None):
-                count = task.whole.child_count if task.whole and task.whole.child_count is not None else 0
-                children = [loader.state(task.kept[i]) if i in task.kept else Pending() for i in range(count)]
-                yield task.now.slug, Mapped("Taken over from an earlier run.", map_states=list(children))
-        elif task.is_kept and task.whole is not None:
-            yield task.now.slug, loader.state(task.whole)
-
-
-class _Loader:
-    """Makes states of records; the values are read when somebody asks for them."""
-
-    def __init__(self, store: RunStore, run_id: str, sealer: Sealer, files: ResultFiles | None) -> None:
-        self._store = store
-        self._run_id = run_id
-        self._sealer = sealer
-        self._files = files
-
-    def state(self, record: TaskRunRecord) -> State:
-        """Return the state that ``record`` is of."""
-        state: State = getattr(states, record.state)(record.message)
-        state.started, state.timestamp = record.started, record.entered
-        state.result = self._value(record)
-        return state
-
-    def _value(self, record: TaskRunRecord) -> Any:
-        value = record.value
-        if value is None:
-            return None
-        if value.data is not None:
-            return ReleasedValue(self._inline(value.data))
-        if value.location is not None:
-            return ReleasedValue(self._stored(value.location))
-        return None
-
-    def _inline(self, sealed: bytes) -> Callable[[], object]:
-        def load() -> object:
-            return pickle.loads(self._sealer.unseal(sealed, "A recorded result"))  # noqa: S301 - under our own seal
-
-        return load
-
-    def _stored(self, location: str) -> Callable[[], object]:
-        def load() -> object:
-            if self._files is None:
-                raise HistoryError(f"The result at {location!r} is in a result store that this run does not have.")
-            return self._files.load(location)
-
-        return load
+        parts = {**task.kept, **task.skipped, **task.left}
+        if task.now.mapped and not task.runs and UNMAPPED not in parts and task.whole is not None:
+            parts[UNMAPPED] = task.whole._replace(state="Mapped", message="All mapped children have finished.")
+        for index in sorted(parts):
+            record = parts[index]
+            yield record._replace(node=task.now.node, taken_from=record.taken_from or run.id)

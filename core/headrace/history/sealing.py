@@ -21,7 +21,7 @@ from headrace.exceptions import HistoryError, SealError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KEY_FILE", "Sealer", "project_key"]
+__all__ = ["KEY_FILE", "Sealer", "content_of", "project_key"]
 
 KEY_FILE: Final = "key"
 """The name of the file that has the key."""
@@ -66,18 +66,30 @@ class Sealer:
         return data
 
 
-def project_key(folder: Path, random: Callable[[int], bytes] = secrets.token_bytes) -> bytes:
+def content_of(sealed: bytes) -> bytes:
+    """Return what was sealed without a look at the seal: fit for being compared, and never for being loaded."""
+    return sealed[len(_MAGIC) + _SEAL_SIZE :] if sealed.startswith(_MAGIC) else sealed
+
+
+def project_key(folder: Path, random: Callable[[int], bytes] = secrets.token_bytes, *, make: bool = True) -> bytes:
     """Return the key in ``folder``, which exists; make one if there is none. Of several at once, one makes it.
+
+    Without ``make`` it is an error if there is none: where there are sealed values, a new key is of no use.
 
     Nobody else may read its file. Raises SealError if it is not a key, or belongs to another user, who could have
     planted it, and HistoryError if it cannot be read or made.
     """
     path = folder / KEY_FILE
     try:
-        if not path.exists():
+        if make and not path.exists():
             _make(path, random(_KEY_SIZE))
         with path.open("rb") as file:
             owner, text = os.fstat(file.fileno()).st_uid, file.read()
+    except FileNotFoundError as error:
+        raise SealError(
+            f"The key of the history, {path}, is missing, so recorded values cannot be read.",
+            hint="Bring back the file from a copy, or run the flow anew.",
+        ) from error
     except OSError as error:
         raise HistoryError(
             f"The key of the history at {path} cannot be read or made: {error.strerror or error}.",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from headrace.remote.calls import outcome, pack, run, unpack
 from headrace.remote.logs import Levels, RecordForwarder, replay
-from headrace.remote.outcomes import PackedOutcome, pack_outcome, unpack_outcome
+from headrace.remote.outcomes import PackedOutcome, pack_outcome, reader_of, unpack_outcome
 from headrace.remote.parcels import Call, Courier, Part, Workshop
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "outcome",
     "pack",
     "pack_outcome",
+    "reader_of",
     "replay",
     "run",
     "unpack",

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace.log import ROOT, MaskingFilter, RunContextFilter, get_logger
+from headrace.whereabouts import Place, places, speaking_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,8 +39,10 @@ class RecordForwarder(logging.Handler):
     """Hands every record to ``send`` as plain data, which `replay` handles elsewhere.
 
     Belongs on the root logger of a worker process. The message is formatted and its secrets are masked here, where the
-    secrets are known.
+    secrets are known. ``place`` is the task run of what has none of its own, such as a thread that a task has started.
     """
+
+    place: Place | None = None
 
     def __init__(self, send: Callable[[dict[str, Any]], object]) -> None:
         super().__init__()
@@ -49,11 +52,13 @@ class RecordForwarder(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._send(record_fields(record))
+            self._send(record_fields(record) | {_PLACES: places() or ((self.place,) if self.place else ())})
         except Exception:  # noqa: BLE001 - logging must not fail what logs; this prints why it failed
             self.handleError(record)
 
 
+# In what is sent, the task run that a record is from.
+_PLACES: Final = "headrace places"
 _PLAIN: Final = (str, int, float, bool, type(None))
 
 
@@ -74,8 +79,12 @@ def _shown(value: object) -> str:
 
 def replay(fields: Mapping[str, Any]) -> None:
     """Handle a record that `RecordForwarder` sent, as if it had been made here."""
-    record = logging.makeLogRecord(dict(fields))
+    fields = dict(fields)
+    # Plain tuples, as some ways of sending make of others.
+    whose = [Place(*place) for place in fields.pop(_PLACES, ())]
+    record = logging.makeLogRecord(fields)
     name = str(fields.get("name") or ROOT)
     logger = get_logger(name) if name == ROOT or name.startswith(f"{ROOT}.") else logging.getLogger(name)
     if logger.isEnabledFor(record.levelno):
-        logger.handle(record)
+        with speaking_of(*whose):
+            logger.handle(record)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from headrace.engine.worker import Outcome
 from headrace.exceptions import RemoteError, TransferError, describe
-from headrace.locations import Location, located
+from headrace.locations import Location, located, noted
 from headrace.masking import mask, mask_error
 from headrace.remote.pickles import Pickler, is_plain, load
 from headrace.states import Failed, State, Success
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headrace.engine.worker import Work
 
-__all__ = ["PackedOutcome", "pack_outcome", "unpack_outcome"]
+__all__ = ["PackedOutcome", "pack_outcome", "reader_of", "unpack_outcome"]
 
 
 class PackedOutcome(NamedTuple):
@@ -63,7 +66,7 @@ def pack_outcome(work: Work, outcome: Outcome, pickler: Pickler, *, out_of_band:
     if not isinstance(location, Location):
         return PackedOutcome(outcome.key, data, buffers)
     kept = location.owner is cast("object", work.keeper)
-    return PackedOutcome(outcome.key, data, buffers, location=(kept, str(location), *location.arguments))
+    return PackedOutcome(outcome.key, data, buffers, location=(kept, noted(*location.note), *location.arguments))
 
 
 def _is_simple(state: State) -> bool:
@@ -133,10 +136,10 @@ def _unpacked(work: Work, packed: PackedOutcome) -> State:
     if not packed.traceback:
         state = _state(fields)
         if packed.location is not None:
-            kept, text, *arguments = packed.location
+            kept, where, *arguments = packed.location
             # What reads it is here; only what to read has travelled.
             owner: Any = work.keeper if kept else getattr(work, "memory", None)
-            state.location = located(text, owner, *arguments)
+            state.location = located(str(where), owner, *arguments, kind=where.kind, digest=where.digest)
         return state
     state, state.message, described = fields
     state.result = _error(packed, described)
@@ -157,3 +160,14 @@ def _error(packed: PackedOutcome, described: str) -> BaseException:
 
 def _substitute(described: str) -> RemoteError:
     return RemoteError(f"{described} (an exception that cannot be sent between processes)")
+
+
+def reader_of(work: Work, state: State) -> Callable[[], object] | None:
+    """Return what reads the result of ``state`` from where the task or its run keeps results; None if neither does.
+
+    An executor that keeps results falls back on it when it has lost one.
+    """
+    location = state.location
+    if isinstance(location, Location):
+        return location.load
+    return None if location is None or work.keeper is None else partial(work.keeper.load, location)

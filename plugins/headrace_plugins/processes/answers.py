@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headrace.engine.worker import Outcome
 from headrace.exceptions import TransferError, describe
+from headrace.masking import masker
 from headrace.remote import PackedOutcome, replay, unpack_outcome
 from headrace.states import Failed
 from headrace_plugins.processes import streams
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.engine.worker import Work
     from headrace_plugins.processes.channel import Message
 
-__all__ = ["call_number", "outcome_of", "show_record", "show_text"]
+__all__ = ["call_number", "learn_secrets", "outcome_of", "show_record", "show_text"]
 
 # The heads are pickles of plain data, which workers that are ours have made.
 
@@ -47,6 +48,12 @@ def show_record(message: Message) -> None:
         replay(pickle.loads(message.body))  # noqa: S301
     except Exception:  # noqa: BLE001 - as said
         traceback.print_exc()
+
+
+def learn_secrets(message: Message) -> None:
+    """Mask what a worker has found, from now on."""
+    if message.error is None:
+        masker.add(pickle.loads(message.body))  # noqa: S301
 
 
 def show_text(message: Message) -> None:

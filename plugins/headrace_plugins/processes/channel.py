@@ -111,6 +111,16 @@ class Channel:
         self._received += data
         return bool(data)
 
+    def is_ready(self) -> bool:
+        """Tell whether `read` would not have to wait."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+        return True
+
     def take(self) -> Message | None:
         """Return the next message that has arrived in full, or None. Nothing here keeps it alive after that."""
         received = self._received

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from headrace.exceptions import ExecutorError
 from headrace.log import get_logger
 from headrace_plugins.processes.jobs import WorkerHandle
+from headrace_plugins.processes.output import Output
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterator
 
+    from headrace.whereabouts import Place
     from headrace_plugins.processes.link import Supervisor
     from headrace_plugins.processes.protocol import End
     from headrace_plugins.processes.supervisor import Setup
@@ -30,6 +32,7 @@ class Crew:
 
     ``selector`` is told of every connection: with the worker as its data, or None for that of the supervisor.
     ``new_supervisor`` starts the process that makes processes, and ``new_file`` makes files for what is large.
+    ``take_output`` gets what workers write, if anybody wants it.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class Crew:
         selector: selectors.BaseSelector,
         new_supervisor: Callable[[Setup], Supervisor],
         new_file: Callable[[], int],
+        take_output: Callable[[Place, str, str], object] | None = None,
     ) -> None:
         self._setup = setup
         self._size = size
         self._selector = selector
         self._new_supervisor = new_supervisor
         self._new_file = new_file
+        self._take_output = take_output
         self._supervisors_left = _MOST_SUPERVISORS
         self._workers: dict[int, WorkerHandle] = {}
         self._idle: deque[WorkerHandle] = deque()
@@ -74,7 +79,7 @@ class Crew:
 
     def _new_worker(self) -> WorkerHandle | None:
         try:
-            worker = WorkerHandle(next(self._ids), self._supervisor, self._new_file)
+            worker = WorkerHandle(next(self._ids), self._supervisor, self._new_file, self._output())
         except ConnectionError:  # the supervisor has died, which is about to be heard
             return None
         except OSError:
@@ -83,7 +88,19 @@ class Crew:
             raise
         self._workers[worker.id] = worker
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+        for reader in () if worker.output is None else worker.output.readers:
+            self._selector.register(reader, selectors.EVENT_READ, worker)
         return worker
+
+    def _output(self) -> Output | None:
+        return None if self._take_output is None else Output(self._take_output, self._setup.token)
+
+    def read_output(self, worker: WorkerHandle) -> None:
+        """Read what a worker has written; its `Output` is to hand it on."""
+        if worker.output is not None:
+            for reader in worker.output.read():
+                self._selector.unregister(reader)
+                reader.close()
 
     def busy(self) -> WorkerHandle | None:
         """Return the worker with the fewest jobs where a quick one may wait, or None."""
@@ -128,6 +145,8 @@ class Crew:
     def remove(self, worker: WorkerHandle) -> None:
         """Forget a worker that is over; if its process could not be made, do with fewer from now on."""
         del self._workers[worker.id]
+        for reader in () if worker.output is None else worker.output.readers:
+            self._selector.unregister(reader)
         worker.close()
         if worker.was_refused and 0 < self.active < self._size:
             self._size = self.active

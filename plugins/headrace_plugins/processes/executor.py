@@ -99,11 +99,14 @@ class ProcessesExecutor(Executor):
         if self._pool is not None:
             raise ExecutorError("This executor serves another run already.", hint="Make one for each of them.")
         from headrace.remote import Courier, Levels
+        from headrace_plugins.processes.output import new_token
         from headrace_plugins.processes.pool import Pool
         from headrace_plugins.processes.streams import replaced_streams
         from headrace_plugins.processes.supervisor import Setup
 
-        setup = Setup(os.getpid(), Levels.current(), self.preload, self.memory_limit, replaced_streams())
+        # With pipes for their output, nothing that workers print needs another way.
+        token, streams = (b"", replaced_streams()) if context.take_output is None else (new_token(), ())
+        setup = Setup(os.getpid(), Levels.current(), self.preload, self.memory_limit, streams, token)
         self._courier = Courier()
         self._pool = Pool(
             setup,
@@ -111,6 +114,7 @@ class ProcessesExecutor(Executor):
             amounts=self.resources,
             most_calls=self.max_tasks_per_worker,
             kill_grace=self.kill_grace,
+            take_output=context.take_output,
         )
         stack.callback(self._close)
         self._pool.start(context.task_count)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import ExecutorError, TaskTimeoutError
 from headrace.states import Cancelled, Crashed, State, TimedOut
+from headrace.whereabouts import place_of
 from headrace_plugins.processes.channel import NonBlockingChannel
 from headrace_plugins.processes.crashes import crash_error, hung_up_error, start_error
 from headrace_plugins.processes.pace import LONGEST_QUEUE
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from headrace.engine.worker import Outcome, Work
     from headrace.remote import Part
+    from headrace_plugins.processes.channel import Message
     from headrace_plugins.processes.link import Supervisor
+    from headrace_plugins.processes.output import Output
 
 __all__ = ["Job", "WorkerHandle", "crashed"]
 
@@ -89,6 +92,7 @@ class WorkerHandle:
 
     __slots__ = (
         *(
+            "answers",
             "calls",
             "channel",
             "closed",
@@ -100,20 +104,23 @@ class WorkerHandle:
             "is_watched",
             "jobs",
             "orphaned",
+            "output",
             "page",
             "recalling",
         ),
         *("_known", "retired"),
     )
 
-    def __init__(self, id_: int, supervisor: Supervisor, new_file: Callable[[], int]) -> None:
+    def __init__(
+        self, id_: int, supervisor: Supervisor, new_file: Callable[[], int], output: Output | None = None
+    ) -> None:
         """Have its process started; raise OSError if that cannot be asked for, ConnectionError without a supervisor."""
         ours, theirs = socket.socketpair()
         self.channel = NonBlockingChannel(ours, new_file)
         try:
             self.page, page = Page.create()
             try:
-                supervisor.start(id_, theirs, page)
+                _start(supervisor, id_, theirs, page, output)
             except OSError:
                 self.page.close()
                 raise
@@ -125,6 +132,8 @@ class WorkerHandle:
         finally:
             theirs.close()
         self.id = id_
+        self.output = output
+        self.answers: list[Message] = []
         self.jobs: dict[int, Job] = {}
         self.is_quick = True
         self.is_full = False
@@ -153,6 +162,8 @@ class WorkerHandle:
         self.calls += 1
         self.is_quick = is_quick and (self.is_quick or not self.jobs)
         self.jobs[self.calls] = job
+        if self.output is not None and (place := place_of(job.work)) is not None:
+            self.output.expect(self.calls, place)
         self.is_full = len(self.jobs) >= LONGEST_QUEUE
         run, task = job.parts
         for part in job.parts:
@@ -246,8 +257,25 @@ class WorkerHandle:
     def close(self) -> None:
         """Let go of its socket, its page and its jobs."""
         self.jobs.clear()
+        if self.output is not None:
+            self.output.close()
         self.channel.close()
         self.page.close()
+
+
+def _start(supervisor: Supervisor, id_: int, connection: socket.socket, page: int, output: Output | None) -> None:
+    if output is None:
+        supervisor.start(id_, connection, page)
+        return
+    ends = output.make_pipes()
+    try:
+        supervisor.start(id_, connection, page, ends)
+    except OSError:
+        output.close()
+        raise
+    finally:
+        for end in ends:
+            os.close(end)
 
 
 def crashed(error: ExecutorError) -> State:

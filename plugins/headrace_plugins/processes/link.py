@@ -18,6 +18,7 @@ from headrace_plugins.processes.protocol import END, ORDER, Command, End, Order,
 
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Sequence
 
     from headrace_plugins.processes.supervisor import Setup
 
@@ -42,9 +43,12 @@ class Supervisor:
         except OSError as error:
             raise ExecutorError(f"Executor 'processes' could not start its supervisor: {error}.") from error
 
-    def start(self, worker: int, connection: socket.socket, page: int) -> None:
-        """Have a worker started at the other end of ``connection``; raise OSError if the supervisor is gone."""
-        send_record(self.control, ORDER, Order(Command.START, worker), [connection.fileno(), page])
+    def start(self, worker: int, connection: socket.socket, page: int, output: Sequence[int] = ()) -> None:
+        """Have a worker started at the other end of ``connection``; raise OSError if the supervisor is gone.
+
+        ``output`` are what it is to have as standard output and error, if not those of this process.
+        """
+        send_record(self.control, ORDER, Order(Command.START, worker), [connection.fileno(), page, *output])
 
     def signal(self, worker: int, number: signal.Signals) -> None:
         """Have the worker's process group sent a signal, if it is still there."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, describe
 from headrace_plugins.processes.alarms import Alarm, Alarms
-from headrace_plugins.processes.answers import call_number, outcome_of, show_record, show_text
+from headrace_plugins.processes.answers import call_number, learn_secrets, outcome_of, show_record, show_text
 from headrace_plugins.processes.crew import Crew
 from headrace_plugins.processes.descriptors import nameless_file
 from headrace_plugins.processes.jobs import Job, WorkerHandle, crashed
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from headrace.engine.worker import Work
     from headrace.states import State
+    from headrace.whereabouts import Place
     from headrace_plugins.processes.channel import Message
     from headrace_plugins.processes.supervisor import Setup
 
@@ -51,6 +52,9 @@ _RECALL_TIME: Final = 0.002
 class Pool:
     """Up to ``size`` workers.
 
+    ``take_output`` gets what task runs write to standard output and error: the task run, the name of the stream, and
+    the text. The setup has a token then.
+
     ``amounts`` are the resources that jobs share, ``most_calls`` after how many a worker is replaced, or None, and
     ``kill_grace`` the seconds between asking and killing. ``new_supervisor`` starts the process that makes processes,
     and ``new_file`` makes files for what is large.
@@ -66,6 +70,7 @@ class Pool:
         kill_grace: float = 5.0,
         new_supervisor: Callable[[Setup], Supervisor] = Supervisor,
         new_file: Callable[[], int] = nameless_file,
+        take_output: Callable[[Place, str, str], object] | None = None,
     ) -> None:
         self._most_calls = most_calls
         self._kill_grace = kill_grace
@@ -82,7 +87,7 @@ class Pool:
         self._waker.setblocking(False)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
         try:
-            self._crew = Crew(setup, size, self._selector, new_supervisor, new_file)
+            self._crew = Crew(setup, size, self._selector, new_supervisor, new_file, take_output)
         except BaseException:
             self._release()
             raise
@@ -250,8 +255,13 @@ class Pool:
             if events & selectors.EVENT_WRITE and not key.data.closed:
                 with self._lock:
                     self._flush(key.data)
-            if events & selectors.EVENT_READ:
+            if not events & selectors.EVENT_READ:
+                continue
+            if key.fileobj is key.data.channel:
                 self._hear(key.data)
+            else:
+                self._take_output(key.data)
+                self._heed(key.data)
 
     def _be_woken(self) -> None:
         self._wakeup.recv(4096)
@@ -275,23 +285,45 @@ class Pool:
             self._dispatch()
 
     def _hear(self, worker: WorkerHandle) -> None:
-        if worker.closed:  # meanwhile
+        # Meanwhile, it may have been closed, or heard because it has written something.
+        if worker.closed or (worker.output is not None and not worker.channel.is_ready()):
             return
         if not worker.channel.read():
+            self._take_output(worker)
+            self._heed(worker)
             with self._lock:
                 self._close(worker)
             return
-        answers = []
+        self._sort(worker)
+        self._heed(worker)
+
+    def _sort(self, worker: WorkerHandle) -> None:
+        """Do at once what messages of a worker ask for, and keep its answers."""
         while (message := worker.channel.take()) is not None:
             if message.kind == Kind.RECORD:
                 show_record(message)
             elif message.kind == Kind.PRINT:
                 show_text(message)
+            elif message.kind == Kind.SECRETS:
+                learn_secrets(message)
             else:
-                answers.append(message)
-        del message
-        if answers:
+                worker.answers.append(message)
+
+    def _heed(self, worker: WorkerHandle) -> None:
+        """Take in the answers of a worker, after what its tasks have written before."""
+        while worker.answers:
+            answers, worker.answers = worker.answers, []
+            self._take_output(worker)
             self._conclude(worker, answers)
+
+    def _take_output(self, worker: WorkerHandle) -> None:
+        if worker.output is None:
+            return
+        self._crew.read_output(worker)
+        # The secrets that the worker knew when it wrote this are in its channel by now.
+        while not worker.closed and worker.channel.is_ready() and worker.channel.read():
+            self._sort(worker)
+        worker.output.hand_on()
 
     def _conclude(self, worker: WorkerHandle, answers: list[Message]) -> None:
         """Take in what a worker has answered, give it more to do, and deliver."""
@@ -420,6 +452,8 @@ class Pool:
         """Forget a worker that is over; its jobs are over too, or go to others."""
         if not worker.is_over:
             return
+        # Something it has started may hold the pipes, and write on.
+        self._take_output(worker)
         free, lost = worker.losses(others_live=self._crew.active > 0)
         for job, _ in lost:
             self._waiting.release(job)

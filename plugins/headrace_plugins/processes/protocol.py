@@ -37,6 +37,8 @@ class Kind(IntEnum):
     """From a worker: text for a standard stream, where that of the driver does not lead to its process's."""
     RETIRE = 7
     """To a worker: end when what the tasks have started has ended."""
+    SECRETS = 8
+    """From a worker: secrets that it has found, which are not to be kept where its output is."""
 
 
 class Command(IntEnum):

@@ -43,7 +43,7 @@ class Setup(NamedTuple):
     """What supervisor and workers need to know from the beginning.
 
     ``driver`` is the number of the process that drives the run; ``streams`` names the standard streams whose text
-    workers send to it.
+    workers send to it. ``token`` is what marks in the output of workers begin with, if that goes through pipes.
     """
 
     driver: int
@@ -51,6 +51,7 @@ class Setup(NamedTuple):
     preload: tuple[str, ...] = ()
     memory_limit: int | None = None
     streams: tuple[str, ...] = ()
+    token: bytes = b""
 
 
 def main(control_file: int, setup_file: int) -> None:
@@ -127,7 +128,7 @@ class _Supervisor:
 
     def _start(self, worker_id: int, files: list[int]) -> None:
         try:
-            connection, page = files
+            connection, page, output = self._for_a_worker(files)
             pid = os.fork()
         except ValueError:  # this process can have no more descriptors
             self._refuse(worker_id, errno.EMFILE)
@@ -135,16 +136,23 @@ class _Supervisor:
             self._refuse(worker_id, error.errno or errno.EAGAIN)
         else:
             if pid == 0:
-                self._become_worker(connection, page)
+                self._become_worker(connection, page, output)
             self._workers[pid] = _Worker(worker_id, _out_of_memory_kills())
         finally:
             for file in files:
                 os.close(file)
 
+    def _for_a_worker(self, files: list[int]) -> tuple[int, int, list[int]]:
+        """Return the connection, the page, and the pipes for its output; raise ValueError if some were lost."""
+        wanted = 4 if self._setup.token else 2
+        if len(files) != wanted:
+            raise ValueError(f"{len(files)} files instead of {wanted}.")
+        return files[0], files[1], files[2:]
+
     def _refuse(self, worker_id: int, reason: int) -> None:
         self._report(End(worker_id, -1, reason, 0))
 
-    def _become_worker(self, connection: int, page: int) -> None:
+    def _become_worker(self, connection: int, page: int, output: list[int]) -> None:
         code = 1
         try:
             os.setsid()
@@ -158,7 +166,7 @@ class _Supervisor:
             self._control.close()
             self._wakeup.close()
             self._waker.close()
-            serve(Channel(socket.socket(fileno=connection)), Page(page), self._setup)
+            serve(Channel(socket.socket(fileno=connection)), Page(page), self._setup, output)
             code = 0
         except (BrokenPipeError, ConnectionError):  # nobody wants the answer any more
             code = 0

@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from headrace.engine.worker import Outcome, state_of
 from headrace.exceptions import TransferError, describe
+from headrace.masking import masker
 from headrace.remote import Call, PackedOutcome, Part, RecordForwarder, Workshop, pack_outcome
 from headrace.remote.pickles import Pickler, load
 from headrace.states import Failed
+from headrace.whereabouts import place_of
+from headrace_plugins.processes.output import Marks
 from headrace_plugins.processes.protocol import Kind
 from headrace_plugins.processes.streams import ForwardedStream
 from headrace_plugins.processes.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headrace.engine.worker import Work
     from headrace_plugins.processes.channel import Channel, Message
     from headrace_plugins.processes.protocol import Page
@@ -36,14 +41,17 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-def serve(channel: Channel, page: Page, setup: Setup) -> None:
-    """Serve the other end of ``channel`` until it is closed."""
+def serve(channel: Channel, page: Page, setup: Setup, output: Sequence[int] = ()) -> None:
+    """Serve the other end of ``channel`` until it is closed.
+
+    ``output`` are pipes for standard output and error, if somebody wants to know what is written there.
+    """
     page.sign()
-    _Worker(channel, page, setup).serve()
+    _Worker(channel, page, setup, output).serve()
 
 
 class _Worker:
-    def __init__(self, channel: Channel, page: Page, setup: Setup) -> None:
+    def __init__(self, channel: Channel, page: Page, setup: Setup, output: Sequence[int]) -> None:
         self._channel = channel
         self._page = page
         self._workshop = Workshop()
@@ -59,6 +67,9 @@ class _Worker:
         _seed_again()
         self._levels = setup.levels
         self._forwarder = RecordForwarder(self._send_record)
+        self._marks = Marks(list(output), setup.token) if output else None
+        if output:
+            masker.tell = self._send_secrets
         for name in setup.streams:
             setattr(sys, name, ForwardedStream(self._send_text, name))
         signal.signal(signal.SIGINT, self._interrupt)
@@ -110,8 +121,13 @@ class _Worker:
             packed = _refusal(key, error, self._pickler)
         else:
             del message
+            if self._marks is not None:
+                self._marks.begin(number)
+            self._forwarder.place = place_of(work)
             packed = self._packed(work, self._run(work))
         _flush()
+        if self._marks is not None:
+            self._marks.flush()
         self._send_outcome(number, packed)
 
     def _work(self, name: str, run_id: str, task_id: str, message: Message) -> Work:
@@ -168,6 +184,10 @@ class _Worker:
         # What a task forks has this handler too, and must not write into the middle of a message.
         if os.getpid() == self._pid:
             self._send(Kind.RECORD, b"", pickle.dumps(fields))
+
+    def _send_secrets(self, texts: list[str]) -> None:
+        if os.getpid() == self._pid:
+            self._send(Kind.SECRETS, b"", pickle.dumps(texts))
 
     def _send_text(self, text: bytes) -> None:
         self._send(Kind.PRINT, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import sqlite3
@@ -18,6 +19,7 @@ from headrace.exceptions import (
     HistoryVersionError,
     describe,
 )
+from headrace.fault_points import reached
 from headrace_plugins.sqlite.modes import choose_mode, has_wal_reset_bug, reason
 from headrace_plugins.sqlite.queueing import WriteQueue
 from headrace_plugins.sqlite.schema import APPLICATION_ID, FORMS, apply_forms
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from headrace_plugins.sqlite.places import Places
 
-__all__ = ["Database"]
+__all__ = ["Database", "as_sqlite_error"]
 
 # Seconds that one attempt to write waits for others, and that it is repeated for where nobody else would repeat it.
 _TURN: Final = 0.25
@@ -96,6 +98,7 @@ class Database:
         try:
             with self.translated():
                 self.fill(temporary)
+            reached("database.filled")
             publish(temporary, self.path)
         except OSError as error:
             raise self._refused(error) from error
@@ -259,12 +262,16 @@ class Database:
         When it is left, what was written outlives a power cut.
         """
         with self._queue, self.translated():
+            reached("database.begin", as_sqlite_error)
             # Whoever reads first and wants to write then is refused at once, whatever the timeout.
             _insist(connection, "BEGIN IMMEDIATE", _TURN)
             try:
+                reached("database.begun", as_sqlite_error)
                 yield connection
+                reached("database.commit", as_sqlite_error)
                 # Those who read keep it from being written, for as long as one page of what they read takes.
                 _insist(connection, "COMMIT", _PATIENCE)
+                reached("database.committed", as_sqlite_error)
             except BaseException:
                 if connection.in_transaction:
                     connection.rollback()
@@ -313,6 +320,12 @@ class Database:
         return HistoryDamagedError(f"The history at {self.path} is damaged: {reason}.", hint=_SAVE)
 
     def _refused(self, error: OSError) -> HistoryError:
+        if isinstance(error, NotADirectoryError):
+            in_the_way = next((folder for folder in self.path.parents if folder.is_file()), self.path.parent)
+            return HistoryError(
+                f"The history cannot be at {self.path}: {in_the_way} is a file, and should be a folder.",
+                hint="Remove that file, or choose another place for the history.",
+            )
         return HistoryError(
             f"The history at {self.path} cannot be read or made: {error.strerror or error}.",
             hint="Check the permissions of the file and its folder, or choose another place for the history.",
@@ -343,6 +356,13 @@ def _insist(connection: sqlite3.Connection, statement: str, seconds: float) -> N
 
 def _uri(path: Path, mode: str) -> str:
     return f"file:{quote(str(path))}?mode={mode}"
+
+
+def as_sqlite_error(error: OSError) -> sqlite3.OperationalError:
+    """Return how SQLite says what the operating system says."""
+    raised = sqlite3.OperationalError(str(error))
+    raised.sqlite_errorcode = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_IOERR
+    return raised
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from typing import TYPE_CHECKING, Final
 
-from headrace.exceptions import HistoryDamagedError, HistoryError, HistoryVersionError
-from headrace.history.journal_files import JournalFile, claim, journal_paths
+from headrace.exceptions import HistoryBusyError, HistoryDamagedError, HistoryError, HistoryVersionError
+from headrace.file_systems import file_system, is_on_network
+from headrace.history.journal_files import REQUEST_SUFFIX, SUFFIX, JournalFile, claim, journal_paths
 from headrace.history.owners import this_process
 from headrace.history.records import Finding
 from headrace_plugins.sqlite import statements
@@ -25,6 +28,8 @@ __all__ = ["check", "compact", "repair", "size_of"]
 _MOST: Final = 20
 # How many pages are given back in one transaction.
 _PAGES: Final = 1000
+# How long to wait for others who write all the time, in seconds.
+_PATIENCE: Final = 30.0
 
 
 def size_of(path: Path) -> int:
@@ -37,6 +42,16 @@ def size_of(path: Path) -> int:
 
 def compact(database: Database) -> None:
     """Give the pages that nothing is in back to the disk, some at a time, so that others need not wait for long."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _compact(database)
+        except HistoryBusyError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def _compact(database: Database) -> None:
     connection = database.writer()
     try:
         with database.translated():
@@ -54,7 +69,26 @@ def compact(database: Database) -> None:
 
 def check(database: Database, live: Path) -> list[Finding]:
     """Return what is wrong."""
-    return [*_about_file(database), *_about_journals(live), *_about_leftovers(database, live)]
+    return [
+        *_about_place(database, live),
+        *_about_file(database),
+        *_about_journals(live),
+        *_about_leftovers(database, live),
+    ]
+
+
+def _about_place(database: Database, live: Path) -> Iterator[Finding]:
+    folder = database.path.parent
+    if is_on_network(folder):
+        what = (
+            f"This is on a network file system ({file_system(folder) or 'UNC'}), where locks may not reach everybody."
+        )
+        hint = "Keep the history on a disk of this machine, with the setting `history.store` or HEADRACE_HOME."
+        yield Finding(place=str(folder), what=what, hint=hint)
+    for path in (folder, database.path, live):
+        if path.exists() and not os.access(path, os.W_OK):
+            what = "Nothing can be written here, so runs are not recorded."
+            yield Finding(place=str(path), what=what, hint="Check the permissions.")
 
 
 def _about_file(database: Database) -> Iterator[Finding]:
@@ -81,6 +115,9 @@ def _about_tables(database: Database, connection: sqlite3.Connection) -> Iterato
         yield Finding(place=place, what=what, repairable=True)
     for (run_id,) in connection.execute(statements.MISCOUNTED).fetchall():
         yield Finding(place=place, what=f"The task runs of run {run_id} are miscounted.", repairable=True)
+    for run_id, tag in connection.execute(statements.LEAKED_SLOTS).fetchall():
+        what = f"Run {run_id} has ended and still has a slot of {tag!r}."
+        yield Finding(place=place, what=what, repairable=True)
 
 
 def _about_journals(live: Path) -> Iterator[Finding]:
@@ -104,16 +141,18 @@ def _about_journals(live: Path) -> Iterator[Finding]:
 
 
 def _about_leftovers(database: Database, live: Path) -> Iterator[Finding]:
-    for path in _leftovers(database):
+    for path in _leftovers(database, live):
         yield Finding(place=str(path), what="A process was killed while it wrote this.", repairable=True)
     for path in sorted(live.glob("*.damaged")):
         what = "This journal was set aside because a part of it could not be understood."
         yield Finding(place=str(path), what=what, hint="Remove it when it is of no use.")
 
 
-def _leftovers(database: Database) -> list[Path]:
+def _leftovers(database: Database, live: Path) -> list[Path]:
     # Those of processes that are at it are there for a moment only.
-    return sorted(database.path.parent.glob(f".{database.path.name}*.tmp*"))
+    half_written = [*database.path.parent.glob(f".{database.path.name}*.tmp*"), *live.glob(".*.tmp")]
+    requests = [path for path in live.glob(f"*{REQUEST_SUFFIX}") if not path.with_suffix(SUFFIX).exists()]
+    return sorted(half_written) + sorted(requests)
 
 
 # Putting right
@@ -132,7 +171,7 @@ def repair(database: Database, live: Path, sweep: Callable[[], Sequence[object]]
     swept = len(sweep())
     if swept:
         done.append(Finding(place=str(live), what=f"The end of {swept} runs was written whose processes had died."))
-    for path in _leftovers(database):
+    for path in _leftovers(database, live):
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
             done.append(Finding(place=str(path), what="Removed what a process that was killed had left behind."))

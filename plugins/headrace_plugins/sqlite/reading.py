@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from headrace.exceptions import RunNotFoundError
 from headrace.history.records import (
     AttemptRecord,
     EdgeRecord,
+    LogRecord,
     NoteRecord,
     Owner,
     RunRecord,
+    Tally,
     TaskRecord,
     TaskRunRecord,
     ValueRecord,
@@ -25,16 +27,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from headrace.history.folding import Row
-    from headrace.history.records import RunQuery, TaskRunQuery
+    from headrace.history.records import LogQuery, RunQuery, TaskRunQuery
 
 __all__ = [
+    "BEGINNING",
+    "Place",
     "attempts",
+    "attempts_page",
     "find_run",
+    "logs_page",
     "notes",
+    "notes_page",
     "owner_from",
     "run_by_id",
     "run_key",
     "runs_page",
+    "slowest",
+    "tally",
     "task_run",
     "task_runs_page",
     "tasks",
@@ -43,6 +52,12 @@ __all__ = [
 # What follows every character of an id.
 _LAST: Final = "\U0010ffff"
 _NEAREST: Final = 5
+
+Place: TypeAlias = "tuple[int, int, int]"
+"""Where a page of attempts or notes ends: node, map index and key."""
+
+BEGINNING: Final[Place] = (-1, -1, -1)
+"""Before all of them."""
 # Many thousand rows become named tuples, and their own constructors are not the fastest way.
 _made: Final = tuple.__new__
 
@@ -161,6 +176,7 @@ def tasks(connection: sqlite3.Connection, key: int) -> list[TaskRecord]:
             node=node,
             slug=slug,
             name=name,
+            kind=kind,
             mapped=bool(mapped),
             source_digest=source_digest,
             trigger=trigger,
@@ -169,9 +185,19 @@ def tasks(connection: sqlite3.Connection, key: int) -> list[TaskRecord]:
             upstream=tuple(EdgeRecord(*edge) for edge in json.loads(upstream)) if upstream else (),
             details=json.loads(details) if details else {},
         )
-        for node, slug, name, mapped, source_digest, trigger, resume, tags, upstream, details in connection.execute(
-            statements.TASKS, (key,)
-        )
+        for (
+            node,
+            slug,
+            name,
+            kind,
+            mapped,
+            source_digest,
+            trigger,
+            resume,
+            tags,
+            upstream,
+            details,
+        ) in connection.execute(statements.TASKS, (key,))
     ]
 
 
@@ -221,3 +247,44 @@ def attempts(connection: sqlite3.Connection, key: int, node: int, map_index: int
 def notes(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> list[NoteRecord]:
     """Return the remarks on a task run."""
     return [NoteRecord(*row) for row in connection.execute(statements.NOTES, (key, node, map_index))]
+
+
+def tally(connection: sqlite3.Connection, key: int) -> list[Tally]:
+    """Return how many children of each mapped task are in which state."""
+    return [Tally(*row) for row in connection.execute(statements.TALLY, (key,))]
+
+
+def slowest(connection: sqlite3.Connection, key: int, node: int, limit: int) -> list[TaskRunRecord]:
+    """Return the children that took longest."""
+    return [_task_run(row) for row in connection.execute(statements.SLOWEST, (key, node, limit))]
+
+
+def attempts_page(
+    connection: sqlite3.Connection, key: int, after: Place, limit: int
+) -> tuple[list[AttemptRecord], Place]:
+    """Return some of the earlier attempts of all task runs, and what to continue ``after``."""
+    rows = connection.execute(statements.ATTEMPTS_PAGE, (key, *after, limit)).fetchall()
+    return [_made(AttemptRecord, (*row[1:8], _value(row[8:]))) for row in rows], _last_place(rows, after)
+
+
+def notes_page(
+    connection: sqlite3.Connection, key: int, after: Place, limit: int
+) -> tuple[list[NoteRecord], Place]:
+    """Return some of the remarks on all task runs, and what to continue ``after``."""
+    rows = connection.execute(statements.NOTES_PAGE, (key, *after, limit)).fetchall()
+    return [NoteRecord(*row[1:]) for row in rows], _last_place(rows, after)
+
+
+def _last_place(rows: Sequence[Row], after: Place) -> Place:
+    """Return node, map index and key of the last row."""
+    return (rows[-1][1], rows[-1][2], rows[-1][0]) if rows else after
+
+
+def logs_page(
+    connection: sqlite3.Connection, key: int, query: LogQuery, after: int | None, limit: int
+) -> list[LogRecord]:
+    """Return some of the log records that ``query`` asks for, those that follow ``after``."""
+    said = {"node": query.node, "map_index": query.map_index, "level": query.level, "after": after}
+    conditions = [condition for name, condition in statements.LOG_CONDITIONS.items() if said[name] is not None]
+    rows = connection.execute(statements.logs_page(conditions), {**said, "run": key, "limit": limit})
+    return [_made(LogRecord, row) for row in rows]

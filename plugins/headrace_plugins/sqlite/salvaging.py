@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from headrace.atomic import publish
 from headrace_plugins.sqlite import statements
-from headrace_plugins.sqlite.schema import TABLES
+from headrace_plugins.sqlite.schema import TABLES, TABLES_OF_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,9 @@ _KEYS: Final = {
     "counts": ("run", "state"),
     "attempts": ("key",),
     "notes": ("key",),
+    "limits": ("tag",),
+    "slots": ("key",),
+    "logs": ("key",),
 }
 
 
@@ -103,9 +106,10 @@ def _pour(source: Path, target: Path, database: Database) -> dict[str, int]:
 
 
 def put_in_order(connection: sqlite3.Connection) -> None:
-    """Remove what belongs to no run, and count the task runs."""
-    for table in TABLES[1:]:
+    """Remove what belongs to no run, and slots of runs that have ended, and count the task runs."""
+    for table in TABLES_OF_RUNS:
         connection.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT key FROM runs)")
+    connection.execute(statements.GIVE_UP_SLOTS_OF_ENDED)
     for statement in statements.RECOUNT:
         connection.execute(statement)
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
-__all__ = ["APPLICATION_ID", "FORMS", "TABLES", "VERSION", "apply_forms"]
+__all__ = ["APPLICATION_ID", "FORMS", "TABLES", "TABLES_OF_RUNS", "VERSION", "apply_forms"]
 
 APPLICATION_ID: Final = int.from_bytes(b"Hdrc", "big")
 """What SQLite files of headrace have in their header."""
@@ -49,6 +49,7 @@ FORMS: Final[Mapping[int, Sequence[str]]] = {
             node INTEGER NOT NULL,
             slug TEXT NOT NULL,
             name TEXT NOT NULL,
+            kind TEXT NOT NULL,
             mapped INTEGER NOT NULL,
             source_digest TEXT,
             trigger TEXT,
@@ -128,6 +129,42 @@ FORMS: Final[Mapping[int, Sequence[str]]] = {
         )
         """,
         "CREATE INDEX notes_by_task_run ON notes (run, node, map_index)",
+        """
+        CREATE TABLE limits (
+            tag TEXT PRIMARY KEY,
+            slots INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE slots (
+            -- Who came into line later has a larger one.
+            key INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL REFERENCES runs (key),
+            node INTEGER NOT NULL,
+            map_index INTEGER NOT NULL,
+            tag TEXT NOT NULL,
+            -- Of one who is still in line, nothing.
+            since REAL
+        )
+        """,
+        "CREATE UNIQUE INDEX slots_by_task_run ON slots (run, node, map_index, tag)",
+        """
+        CREATE TABLE logs (
+            key INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL REFERENCES runs (key),
+            position INTEGER NOT NULL,
+            node INTEGER NOT NULL,
+            map_index INTEGER NOT NULL,
+            attempt INTEGER NOT NULL,
+            at REAL NOT NULL,
+            level INTEGER NOT NULL,
+            logger TEXT NOT NULL,
+            text TEXT NOT NULL
+        )
+        """,
+        "CREATE UNIQUE INDEX logs_by_position ON logs (run, position)",
+        # With all that a query asks for, so that rows which do not fit are passed over without being read.
+        "CREATE INDEX logs_by_task_run ON logs (run, node, position, map_index, level)",
     ),
 }
 """By number, the statements that make a file of the form before, or an empty one, a file of this form.
@@ -138,8 +175,11 @@ A form, once released, stays as it is; what comes later is a form of its own.
 VERSION: Final = max(FORMS)
 """The form that this headrace reads and writes."""
 
-TABLES: Final = ("runs", "tasks", "task_runs", "counts", "attempts", "notes")
+TABLES: Final = ("runs", "tasks", "task_runs", "counts", "attempts", "notes", "logs", "limits", "slots")
 """The tables, each after those that it refers to."""
+
+TABLES_OF_RUNS: Final = tuple(table for table in TABLES if table not in {"runs", "limits"})
+"""Those in which every row belongs to a run."""
 
 
 def apply_forms(connection: sqlite3.Connection, found: int, forms: Mapping[int, Sequence[str]] = FORMS) -> None:

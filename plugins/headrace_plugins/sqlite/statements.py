@@ -77,9 +77,9 @@ def runs_page(conditions: list[str]) -> str:
 
 # Tasks
 
-INSERT_TASK: Final = f"INSERT INTO tasks VALUES ({_marks(11)})"
+INSERT_TASK: Final = f"INSERT INTO tasks VALUES ({_marks(12)})"
 TASKS: Final = """
-    SELECT node, slug, name, mapped, source_digest, trigger, resume, tags, upstream, details
+    SELECT node, slug, name, kind, mapped, source_digest, trigger, resume, tags, upstream, details
     FROM tasks WHERE run = ? ORDER BY node
 """
 
@@ -130,6 +130,16 @@ def task_runs_page(conditions: list[str], *, data: bool) -> str:
     return f"SELECT {columns}, taken_from FROM task_runs WHERE {where} ORDER BY node, map_index LIMIT :limit"
 
 
+TALLY: Final = """
+    SELECT node, state, count(*), min(started), max(entered) FROM task_runs WHERE run = ? AND map_index >= 0
+    GROUP BY node, state ORDER BY node, state
+"""
+SLOWEST: Final = f"""
+    SELECT {_WITHOUT_DATA}, taken_from FROM task_runs
+    WHERE run = ? AND node = ? AND map_index >= 0 AND finished AND started IS NOT NULL
+    ORDER BY entered - started DESC, map_index LIMIT ?
+"""
+
 INSERT_ATTEMPT: Final = f"""
     INSERT INTO attempts (run, node, map_index, attempt, state, message, started, ended, {_WRITTEN_VALUE})
     VALUES ({_marks(15)})
@@ -138,10 +148,69 @@ ATTEMPTS: Final = f"""
     SELECT node, map_index, attempt, state, message, started, ended, {_VALUE}
     FROM attempts WHERE run = ? AND node = ? AND map_index = ? ORDER BY key
 """
+ATTEMPTS_PAGE: Final = f"""
+    SELECT key, node, map_index, attempt, state, message, started, ended, {_VALUE}
+    FROM attempts WHERE run = ? AND (node, map_index, key) > (?, ?, ?) ORDER BY node, map_index, key LIMIT ?
+"""
+NOTES_PAGE: Final = """
+    SELECT key, node, map_index, kind, text FROM notes
+    WHERE run = ? AND (node, map_index, key) > (?, ?, ?) ORDER BY node, map_index, key LIMIT ?
+"""
 INSERT_NOTE: Final = "INSERT INTO notes (run, node, map_index, kind, text) VALUES (?, ?, ?, ?, ?)"
 NOTES: Final = """
     SELECT node, map_index, kind, text FROM notes WHERE run = ? AND node = ? AND map_index = ? ORDER BY key
 """
+
+# Logs
+
+_LOG: Final = "position, node, map_index, attempt, at, level, logger, text"
+INSERT_LOG: Final = f"INSERT INTO logs (run, {_LOG}) VALUES ({_marks(9)})"
+# What a query asks for, by the name of its field.
+LOG_CONDITIONS: Final = {
+    "node": "node = :node",
+    "map_index": "map_index = :map_index",
+    "level": "level >= :level",
+    "after": "position > :after",
+}
+
+
+def logs_page(conditions: list[str]) -> str:
+    """Return the statement for a page of log records."""
+    where = " AND ".join(["run = :run", *conditions])
+    return f"SELECT {_LOG} FROM logs WHERE {where} ORDER BY position LIMIT :limit"
+
+
+# Limits
+
+LIMITS: Final = "SELECT tag, slots FROM limits ORDER BY tag"
+SET_LIMIT: Final = """
+    INSERT INTO limits (tag, slots) VALUES (?, ?) ON CONFLICT (tag) DO UPDATE SET slots = excluded.slots
+"""
+REMOVE_LIMIT: Final = "DELETE FROM limits WHERE tag = ?"
+
+MAY_TAKE_SLOTS: Final = """
+    SELECT EXISTS (SELECT 1 FROM runs WHERE key = ? AND ended IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM task_runs WHERE run = ? AND node = ? AND map_index = ? AND finished)
+"""
+SLOTS_OF_TASK_RUN: Final = "SELECT tag, since FROM slots WHERE run = ? AND node = ? AND map_index = ?"
+COME_INTO_LINE: Final = "INSERT INTO slots (run, node, map_index, tag) VALUES (?, ?, ?, ?)"
+GET_SLOTS: Final = """
+    UPDATE slots SET since = ? WHERE run = ? AND node = ? AND map_index = ? AND since IS NULL
+"""
+HELD_SLOTS: Final = "SELECT tag, count(*) FROM slots WHERE since IS NOT NULL GROUP BY tag"
+LINE: Final = "SELECT run, node, map_index, tag FROM slots WHERE since IS NULL ORDER BY key"
+HOLDERS: Final = """
+    SELECT tag, runs.id, node, map_index, since FROM slots JOIN runs ON runs.key = slots.run
+    WHERE since IS NOT NULL ORDER BY since, slots.key
+"""
+RUNS_WITH_SLOTS: Final = """
+    SELECT DISTINCT runs.id FROM slots JOIN runs ON runs.key = slots.run WHERE runs.id <> ?
+"""
+TASK_RUNS_WITH_SLOTS: Final = "SELECT DISTINCT node, map_index FROM slots WHERE run = ?"
+GIVE_UP_SLOT: Final = "DELETE FROM slots WHERE run = ? AND node = ? AND map_index = ? AND tag = ?"
+GIVE_UP_SLOTS: Final = "DELETE FROM slots WHERE run = ? AND node = ? AND map_index = ?"
+GIVE_UP_SLOTS_OF_RUN: Final = "DELETE FROM slots WHERE run = ?"
+GIVE_UP_SLOTS_OF_ENDED: Final = "DELETE FROM slots WHERE run IN (SELECT key FROM runs WHERE ended IS NOT NULL)"
 
 # Deleting
 
@@ -159,7 +228,14 @@ OWN_LOCATIONS: Final = """
     )
     ORDER BY location
 """
+LOCATIONS: Final = """
+    SELECT location FROM task_runs WHERE location IS NOT NULL
+    UNION
+    SELECT location FROM attempts WHERE location IS NOT NULL
+"""
 FORGET: Final = (
+    "DELETE FROM logs WHERE run = :run",
+    "DELETE FROM slots WHERE run = :run",
     "DELETE FROM notes WHERE run = :run",
     "DELETE FROM attempts WHERE run = :run",
     "DELETE FROM counts WHERE run = :run",
@@ -180,6 +256,9 @@ MISCOUNTED: Final = """
         ) GROUP BY run, state
     ) AS counted ON counted.run = runs.key
     WHERE said <> found GROUP BY runs.id
+"""
+LEAKED_SLOTS: Final = """
+    SELECT runs.id, tag FROM slots JOIN runs ON runs.key = slots.run WHERE runs.ended IS NOT NULL ORDER BY runs.key
 """
 RECOUNT: Final = (
     "DELETE FROM counts",

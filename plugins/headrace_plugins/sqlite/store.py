@@ -9,27 +9,32 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from headrace.abc import RunStore
-from headrace.exceptions import HistoryError, RunNotFoundError, RunOwnedError
+from headrace.exceptions import HistoryError, RunEndedError, RunNotFoundError, RunOwnedError
 from headrace.file_systems import file_system
 from headrace.history.journal_files import SUFFIX, JournalFile, claim, journal_paths, make_journal
 from headrace.history.owners import looks_alive, this_process
 from headrace.history.recording import Recorder
-from headrace.history.records import FINISHED_STATES, UNMAPPED, RunQuery, TaskRunQuery
-from headrace_plugins.sqlite import mending, reading, statements, sweeping, writing
+from headrace.history.records import FINISHED_STATES, UNMAPPED, LogQuery, RunQuery, TaskRunQuery
+from headrace_plugins.sqlite import mending, reading, sharing, slots, statements, sweeping, writing
 from headrace_plugins.sqlite.database import Database
 from headrace_plugins.sqlite.places import places_of
+from headrace_plugins.sqlite.sharing import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from headrace.abc import RunJournal
     from headrace.history.folding import Batch, Row
     from headrace.history.records import (
         AttemptRecord,
         Finding,
+        LimitRecord,
+        LogRecord,
         NoteRecord,
         Owner,
         RunRecord,
+        Tally,
         TaskRecord,
         TaskRunRecord,
     )
@@ -41,6 +46,7 @@ T = TypeVar("T")
 
 _RUNS_PAGE: Final = 100
 _TASK_RUNS_PAGE: Final = 2000
+_LOGS_PAGE: Final = 1000
 
 
 class SQLiteRunStore(RunStore):
@@ -55,6 +61,7 @@ class SQLiteRunStore(RunStore):
         self._database = self._make_database(self._places)
         # By process: one that is forked from this one must not use the connection that it finds here.
         self._writers: dict[int, _Writer] = {}
+        self._sharing = Sharing(self._database, self._places.live, self)
 
     def _make_database(self, places: Places) -> Database:
         return Database(places)
@@ -88,7 +95,7 @@ class SQLiteRunStore(RunStore):
             # Whether it was written is not known: whoever sweeps finds out.
             file.close()
             raise
-        return self._writer().recorder.journal(file)
+        return self._writer().recorder.journal(file, self._sharing)
 
     def _begin(
         self,
@@ -103,8 +110,13 @@ class SQLiteRunStore(RunStore):
             if origin is not None:
                 writing.claim_origin(connection, origin, self._where, again=again)
             writing.insert_run(connection, row, tasks, taken_over, self._where)
+            self._sharing.note_limits(connection)
 
     def _make_journal(self, run_id: str) -> JournalFile:
+        self._make_live()
+        return make_journal(self._places.live, run_id, this_process())
+
+    def _make_live(self) -> None:
         try:
             self._places.live.mkdir(exist_ok=True)
         except OSError as error:
@@ -112,7 +124,6 @@ class SQLiteRunStore(RunStore):
                 f"The folder {self._places.live} for journals of runs cannot be made: {error.strerror or error}.",
                 hint="Check the permissions, or choose another place for the history.",
             ) from error
-        return make_journal(self._places.live, run_id, this_process())
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -158,6 +169,46 @@ class SQLiteRunStore(RunStore):
     def notes(self, run_id: str, node: int, map_index: int = UNMAPPED) -> Sequence[NoteRecord]:
         return self._read_of(run_id, lambda connection, key: reading.notes(connection, key, node, map_index))
 
+    def logs(self, run_id: str, query: LogQuery | None = None) -> Iterator[LogRecord]:
+        query = query or LogQuery()
+        key = self._read(lambda connection: self._key(run_id, connection), run_id)
+        after, left = query.after, query.limit
+        while left is None or left > 0:
+            size = _LOGS_PAGE if left is None else min(left, _LOGS_PAGE)
+            with self._database.reader() as connection:
+                found = reading.logs_page(connection, key, query, after, size)
+            yield from found
+            if len(found) < size:
+                return
+            after = found[-1].position
+            left = None if left is None else left - size
+
+    def tally(self, run_id: str) -> Sequence[Tally]:
+        return self._read_of(run_id, reading.tally)
+
+    def slowest(self, run_id: str, node: int, limit: int) -> Sequence[TaskRunRecord]:
+        return self._read_of(run_id, lambda connection, key: reading.slowest(connection, key, node, limit))
+
+    def attempts_of_run(self, run_id: str) -> Iterator[AttemptRecord]:
+        return self._pages_of(run_id, reading.attempts_page)
+
+    def notes_of_run(self, run_id: str) -> Iterator[NoteRecord]:
+        return self._pages_of(run_id, reading.notes_page)
+
+    def _pages_of(
+        self,
+        run_id: str,
+        page: Callable[[sqlite3.Connection, int, reading.Place, int], tuple[list[T], reading.Place]],
+    ) -> Iterator[T]:
+        key = self._read(lambda connection: self._key(run_id, connection), run_id)
+        after = reading.BEGINNING
+        while True:
+            with self._database.reader() as connection:
+                found, after = page(connection, key, after, _TASK_RUNS_PAGE)
+            yield from found
+            if len(found) < _TASK_RUNS_PAGE:
+                return
+
     # -- whose runs are alive ------------------------------------------------------------------------------------
 
     def is_alive(self, run_id: str) -> bool | None:
@@ -195,6 +246,41 @@ class SQLiteRunStore(RunStore):
                 stack.callback(file.close)
             return [file.run_id for file in files if self._write(partial(sweeping.take_in, self._database, file, here))]
 
+    # -- what others want of a run -------------------------------------------------------------------------------
+
+    def request_cancel(self, run_id: str, reason: str = "") -> None:
+        self._refuse_if_ended(run_id)
+        sharing.write_request(self._places.live, run_id, reason)
+        try:
+            # It may have ended just now, and then nobody would look.
+            self._refuse_if_ended(run_id)
+        except RunEndedError:
+            sharing.forget_request(self._places.live, run_id)
+            raise
+
+    def _refuse_if_ended(self, run_id: str) -> None:
+        if self.is_alive(run_id) is False:
+            self.sweep()
+            run = self._read(lambda connection: reading.run_by_id(connection, run_id), run_id)
+            raise RunEndedError(run_id, "gone" if run is None else run.state)
+
+    def write_here(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call ``function`` with the connection of the thread that writes, which is this one."""
+        return self._writer().call_here(function)
+
+    def limits(self) -> Sequence[LimitRecord]:
+        if not self._database.exists():
+            return ()
+        with self._database.reader() as connection:
+            return slots.limits(connection)
+
+    def set_limit(self, tag: str, slots: int | None) -> None:
+        if slots is not None and slots < 0:
+            raise HistoryError(f"The limit of tag {tag!r} cannot be {slots}: it is 0 or more, or None.")
+        self._database.make()
+        self._make_live()
+        self._sharing.set_limit(tag, slots, self._write)
+
     # -- keeping it small and sound ------------------------------------------------------------------------------
 
     def delete(self, run_id: str) -> Sequence[str]:
@@ -219,6 +305,16 @@ class SQLiteRunStore(RunStore):
     def compact(self) -> None:
         if self._database.exists():
             mending.compact(self._database)
+
+    def place(self, project: Path) -> str:
+        path = self._places.database
+        return path.relative_to(project).as_posix() if path.is_relative_to(project) else str(path)
+
+    def locations(self) -> Iterator[str]:
+        if self._database.exists():
+            with self._database.reader() as connection:
+                found = [location for (location,) in connection.execute(statements.LOCATIONS)]
+            yield from found
 
     def check(self) -> Sequence[Finding]:
         return mending.check(self._database, self._places.live)
@@ -280,9 +376,10 @@ class _Writer:
         self._connection: sqlite3.Connection | None = None
 
     def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        return self.recorder.call(lambda: self._called(function))
+        return self.recorder.call(lambda: self.call_here(function))
 
-    def _called(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    def call_here(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call ``function``; only in the thread itself."""
         with self._database.translated():
             return function(self._open())
 

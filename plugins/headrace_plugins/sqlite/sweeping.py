@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from headrace.exceptions import HistoryDamagedError
+from headrace.fault_points import reached
 from headrace.history.journal_files import SUFFIX, JournalFile, claim, journal_paths
+from headrace.history.log_bounds import append_tails, remove_tails
 from headrace.history.owners import has_restarted, looks_alive
 from headrace.history.recording import batches
 from headrace_plugins.sqlite import reading, statements, writing
+from headrace_plugins.sqlite.database import as_sqlite_error
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,18 +41,23 @@ def take_in(database: Database, file: JournalFile, here: Owner, connection: sqli
 
     The file is gone afterwards, or set aside if there is something in it that is in no table.
     """
+    reached("sweep.claimed", as_sqlite_error)
     row = connection.execute(statements.RUN_POSITION, (file.run_id,)).fetchone()
     if row is None:
         # Its owner died before it had begun, unless the run was deleted, or written to another file in this place.
+        remove_tails(file)
         _put_away(file, understood=file.end == file.start)
         return False
     position, open_until_now = row
+    append_tails(file)
     damage = _take_in_pieces(database, connection, file, position)
+    reached("sweep.taken", as_sqlite_error)
     cause: Cause = "restarted" if has_restarted(file.owner, here) else "killed"
     with database.transaction(connection):
         key = reading.run_key(connection, file.run_id, str(database.path))
         about_run = f"{_ABOUT_RUNS[cause]} {damage}".strip()
         writing.crash_run(connection, key, (about_run, _ABOUT_TASK_RUNS), file.path.stat().st_mtime, cause)
+    reached("sweep.ended", as_sqlite_error)
     _put_away(file, understood=not damage)
     return bool(open_until_now)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from headrace.exceptions import HistoryError, RunOwnedError
 from headrace.history.encoding import as_text
 from headrace.history.folding import FINISHED_COLUMN, RARE, STARTED, STATE
-from headrace_plugins.sqlite import statements
+from headrace_plugins.sqlite import slots, statements
 from headrace_plugins.sqlite.reading import run_key
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def task_row(task: TaskRecord) -> Row:
         task.node,
         as_text(task.slug),
         as_text(task.name),
+        task.kind,
         task.mapped,
         task.source_digest,
         task.trigger,
@@ -120,10 +121,13 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
         return
     (key,) = connection.execute(statements.RUN_KEY, (batch.run_id,)).fetchone()
     _write_task_runs(connection, key, batch.rows.values())
+    slots.give_up(connection, key, batch.rows)
     if batch.attempts:
         connection.executemany(statements.INSERT_ATTEMPT, [(key, *row) for row in batch.attempts])
     if batch.notes:
         connection.executemany(statements.INSERT_NOTE, [(key, *row) for row in batch.notes])
+    if batch.logs:
+        connection.executemany(statements.INSERT_LOG, [(key, *row) for row in batch.logs])
     if batch.entered is not None:
         state, message, _ = batch.entered
         connection.execute(statements.ENTER_RUN, (state, message, key))
@@ -152,12 +156,14 @@ def end_run(
 ) -> None:
     """Write that a run has ended, unless it had."""
     connection.execute(statements.END_RUN, (state, message, at, cause, key))
+    connection.execute(statements.GIVE_UP_SLOTS_OF_RUN, (key,))
 
 
 def crash_run(connection: sqlite3.Connection, key: int, messages: tuple[str, str], at: float, cause: Cause) -> None:
     """Write that a run and its task runs that were running ended because its owner died; unless it had ended."""
     about_run, about_task_runs = messages
     if connection.execute(statements.END_RUN, ("Crashed", about_run, at, cause, key)).rowcount:
+        connection.execute(statements.GIVE_UP_SLOTS_OF_RUN, (key,))
         crashed = connection.execute(statements.CRASH_TASK_RUNS, (about_task_runs, at, key)).rowcount
         if crashed:
             connection.execute(statements.COUNT, (key, "Crashed", crashed))

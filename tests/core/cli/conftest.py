@@ -127,6 +127,10 @@ class Terminal:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
+    def type(self, text: str) -> None:
+        """Type something."""
+        os.write(self._master, text.encode())
+
     def end(self) -> int:
         """Read to the end and return the exit code."""
         self._read(lambda: False)

@@ -111,10 +111,10 @@ def test_a_dry_run_tells_what_would_run_and_runs_nothing(failed) -> None:
     done = failed.here("resume", "--dry-run")
     assert done.code == 0
     assert done.out.splitlines() == [
-        "TASK     TAKEN OVER  RUNS",
-        "half-1   2 of 3      1 of 3 children had not succeeded",
-        "total-1  0 of 1      half-1 runs again",
-        "tell-1   0 of 1      total-1 runs again",
+        "TASK     REUSE   RUN  WHY",
+        "half-1   2 of 3  1    1 of 3 children had not succeeded",
+        "total-1  0 of 1  1    half-1 runs again",
+        "tell-1   0 of 1  1    total-1 runs again",
     ]
     assert notes(failed) == []
     assert len(json.loads(failed.here("runs", "--json").out)) == 1
@@ -122,7 +122,47 @@ def test_a_dry_run_tells_what_would_run_and_runs_nothing(failed) -> None:
 
 def test_a_dry_run_tells_what_a_request_adds(failed) -> None:
     lines = failed.here("resume", "--dry-run", "--from", "half").out.splitlines()
-    assert lines[1].split() == ["half-1", "0", "of", "3", "asked", "for"]
+    assert lines[1].split() == ["half-1", "0", "of", "3", "?", "asked", "for"]
+
+
+def test_a_dry_run_can_be_a_document(failed) -> None:
+    done = json.loads(failed.here("resume", "--dry-run", "--json").out)
+    assert done["tasks"][0] == {
+        "slug": "half-1",
+        "known": 3,
+        "reused": 2,
+        "runs": 1,
+        "skipped": 0,
+        "left_out": 0,
+        "why": "1 of 3 children had not succeeded",
+    }
+    assert (done["changed"], done["questions"]) == ([], [])
+    assert notes(failed) == []
+
+
+def test_one_task_can_run_alone_and_what_depends_on_it_later(failed) -> None:
+    assert failed.here("resume", "--only", "half").code == 0
+    assert notes(failed) == ["half 2", "half 3", "half 4"]
+    assert failed.here("resume").code == 0
+    assert notes(failed) == ["total", "told 14.5"]
+
+
+def test_a_plus_stands_for_what_depends_on_a_task(failed) -> None:
+    failed.here("resume")
+    notes(failed)
+    assert failed.here("resume", "--only", "total+").code == 0
+    assert notes(failed) == ["total", "told 14.5"]
+
+
+def test_only_what_failed_can_run(failed) -> None:
+    assert failed.here("resume", "--rerun-failed").code == 0
+    assert notes(failed) == ["half 3", "total", "told 14.5"]
+
+
+def test_selections_exclude_each_other(failed) -> None:
+    done = failed.here("resume", "--rerun-failed", "--only", "half")
+    assert (done.code, notes(failed)) == (2, [])
+    assert "takes one" in done.err
 
 
 def test_a_run_is_resumed_once(failed) -> None:
@@ -145,6 +185,118 @@ def test_a_run_that_fails_again_can_be_resumed_again(failed) -> None:
 
 def test_the_executor_is_the_one_that_is_named_now(failed) -> None:
     assert failed.here("resume", "--executor", "threads", "-o", "workers=2").code == 0
+    assert notes(failed) == ["half 3", "total", "told 14.5"]
+
+
+SEEING = """
+    @task
+    def see():
+        with open("side.log", "a") as log:
+            log.write(context.region + "\\n")
+        raise ValueError
+
+    with Flow("seeing") as flow:
+        see()
+"""
+
+
+def test_the_settings_are_those_of_the_run_before(cli) -> None:
+    options = ("--executor", "threads", "-o", "workers=3", "--context", "region=north", "--results", "file:own")
+    cli.here("run", cli.file(SEEING), *options, "--run-name", "first")
+    cli.here("resume")
+    assert notes(cli) == ["north", "north"]
+    last, first = json.loads(cli.here("runs", "--json").out)
+    assert (last["name"], last["results"]) == ("first.2", "file:own")
+    assert last["details"]["settings"] == first["details"]["settings"] | {
+        "context": last["details"]["settings"]["context"],
+        "scheduled_start_time": last["details"]["settings"]["scheduled_start_time"],
+    }
+    assert last["details"]["settings"]["executor_options"] == {"workers": "3"}
+
+
+def test_another_executor_does_not_get_options_that_were_meant_for_the_first(cli) -> None:
+    cli.here("run", cli.file(SEEING), "--executor", "threads", "-o", "workers=3", "--context", "region=north")
+    assert cli.here("resume", "--executor", "local").code == 1
+    assert notes(cli) == ["north", "north"]
+
+
+def test_other_parameters_are_refused(failed) -> None:
+    done = failed.here("resume", "-p", "more=11")
+    assert (done.code, notes(failed)) == (2, [])
+    assert "A resumed run has the parameters of the run before, so 'more' cannot be given." in done.err
+
+
+ASKING = """
+    from pathlib import Path
+
+    @task(resume="ask")
+    def pay():
+        with open("side.log", "a") as log:
+            log.write("paid\\n")
+        if not Path("mended").exists():
+            raise ValueError("the line is dead")
+
+    with Flow("paying") as flow:
+        pay()
+"""
+
+
+@pytest.fixture
+def unpaid(cli):
+    """Return a command line after a run whose only task failed and wants to be asked."""
+    cli.here("run", cli.file(ASKING), "--run-name", "first")
+    (cli.folder / "mended").touch()
+    notes(cli)
+    return cli
+
+
+def test_who_is_to_be_asked_and_is_not_there_stops_the_resume(unpaid) -> None:
+    done = unpaid.apart("resume")
+    assert (done.code, notes(unpaid)) == (2, [])
+    assert "Task 'pay-1' wants to be asked before it runs again: it was Failed when run 'first' ended." in done.err
+    assert "`--rerun pay-1`; or go on without it: `--skip pay-1`" in done.err
+    assert unpaid.here("resume", "--dry-run").out.splitlines()[-1].startswith("pay-1 wants to be asked")
+
+
+def test_a_task_that_was_under_way_when_its_process_died_is_asked_about(cli) -> None:
+    dying = ASKING.replace(
+        'raise ValueError("the line is dead")', "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert cli.apart("run", cli.file(dying)).code == -9
+    (cli.folder / "mended").touch()
+    assert notes(cli) == ["paid"]
+    done = cli.here("resume")
+    assert (done.code, notes(cli)) == (2, [])
+    assert "Task 'pay-1' wants to be asked before it runs again: it was Crashed when run" in done.err
+    assert cli.here("resume", "--rerun", "pay").code == 0
+    assert notes(cli) == ["paid"]
+
+
+@pytest.mark.parametrize(("option", "paid"), [("--rerun", ["paid"]), ("--skip", [])])
+def test_an_answer_can_be_given_beforehand(unpaid, option: str, paid: list[str]) -> None:
+    assert unpaid.here("resume", option, "pay").code == 0
+    assert notes(unpaid) == paid
+
+
+@pytest.mark.parametrize(("answer", "code", "paid"), [("rerun", 0, ["paid"]), ("skip", 0, []), ("stop", 2, [])])
+def test_at_a_terminal_it_is_asked(unpaid, answer: str, code: int, paid: list[str]) -> None:
+    terminal = unpaid.on_terminal("resume")
+    terminal.wait_for("Run it again?")
+    terminal.type(answer + "\n")
+    assert terminal.end() == code
+    assert notes(unpaid) == paid
+
+
+def test_of_two_who_resume_at_once_one_does(failed) -> None:
+    both = [failed.start("resume", "first") for _ in range(2)]
+    ends = []
+    for process in both:
+        with process:
+            _, err = process.communicate(timeout=60)
+            ends.append((process.returncode, err))
+    assert sorted(code for code, _ in ends) == [0, 2]
+    (refusal,) = [err for code, err in ends if code == 2]
+    assert "was resumed already" in refusal
     assert notes(failed) == ["half 3", "total", "told 14.5"]
 
 

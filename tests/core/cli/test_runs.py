@@ -1,4 +1,4 @@
-"""``headrace runs`` and ``headrace show``: what they list, and what they say where there is nothing to list."""
+"""``headrace runs``: what it lists, and what it says where there is nothing to list."""
 
 from __future__ import annotations
 
@@ -86,6 +86,24 @@ def test_runs_are_listed_as_json(history) -> None:
     assert "parameters" not in found[1]
 
 
+def test_only_runs_since_a_moment_are_listed(history) -> None:
+    assert names(history.here("runs", "--since", "1h")) == ["third", "second", "first"]
+    assert names(history.here("runs", "--since", "2020-01-31")) == ["third", "second", "first"]
+    done = history.here("runs", "--since", "2999-01-31T18:00+00:00")
+    assert (done.out, done.err) == ("", "No such run was recorded here.\n")
+
+
+def test_a_moment_that_is_none_is_a_mistake(history) -> None:
+    done = history.here("runs", "--since", "yesterdayish")
+    assert done.code == 2
+    assert "'yesterdayish' is no moment" in done.err
+
+
+def test_what_is_counted_are_the_tasks_that_somebody_wrote(history) -> None:
+    found = json.loads(history.here("runs", "--json").out)
+    assert [each["task_count"] for each in found] == [1, 2, 1]
+
+
 def test_without_a_history_there_are_no_runs_and_none_is_made(cli) -> None:
     done = cli.here("runs")
     assert (done.code, done.out, done.err) == (0, "", "No run was recorded here.\n")
@@ -136,73 +154,40 @@ def test_a_run_whose_process_was_killed_is_listed_as_crashed(cli) -> None:
     """)
     assert cli.apart("run", file, "--run-name", "first").code == -signal.SIGKILL
     assert "crashed (killed)" in cli.here("runs").out
-    assert cli.here("show").out.splitlines()[4].split()[:2] == ["end-1", "crashed"]
+    assert cli.here("show").out.splitlines()[4].split()[1:3] == ["end-1", "crashed"]
 
 
-# show
+# --watch
 
 
-def test_a_run_is_shown_task_by_task(history) -> None:
-    done = history.here("show", "second")
-    assert done.code == 0
-    lines = done.out.splitlines()
-    assert lines[0] == "second of flow halves: failed: Some reference tasks failed."
-    rows = {line.split()[0]: line for line in lines[4:]}
-    assert rows["half-1"].split() == ["half-1", "failed", "2", "of", "3", "succeeded"]
-    assert rows["total-1"].split()[1:3] == ["not", "run"]
-    assert "half[1]" not in done.out
+def test_watching_through_a_pipe_tells_each_run_and_each_change(history) -> None:
+    with history.start("runs", "--watch", PYTHONUNBUFFERED="1") as process:
+        lines = [process.stdout.readline() for _ in range(3)]
+        run(history, ONE, "fourth")
+        lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert [line.split()[2] for line in lines] == ["first", "second", "third", "fourth"]
+    assert lines[1].rstrip().endswith("second of flow halves: failed: Some reference tasks failed.")
+    assert (process.returncode, err) == (0, "")
+    assert "fourth" not in out or "succeeded" in out
 
 
-def test_the_last_run_is_the_one_that_is_shown_by_default(history) -> None:
-    assert history.here("show").out.startswith("third of flow single: succeeded")
+def test_watching_as_json_prints_a_document_a_line(history) -> None:
+    with history.start("runs", "--watch", "--json", "-n", "1", PYTHONUNBUFFERED="1") as process:
+        found = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert (found["name"], found["state"]) == ("third", "Success")
 
 
-def test_the_beginning_of_an_id_names_a_run(history) -> None:
-    first = json.loads(history.here("runs", "--json").out)[-1]
-    assert history.here("show", first["id"][:13]).out.startswith("first of flow single")
-
-
-@pytest.mark.parametrize("task", ["half", "half-1"])
-def test_of_one_task_every_child_is_shown(history, task: str) -> None:
-    lines = history.here("show", "second", task).out.splitlines()[4:]
-    assert [line.split()[:2] for line in lines] == [
-        ["half-1", "failed"],
-        ["half[0]", "succeeded"],
-        ["half[1]", "failed"],
-        ["half[2]", "succeeded"],
-    ]
-    assert lines[2].endswith("1        ValueError: three is odd")
-
-
-def test_a_run_is_shown_as_json(history) -> None:
-    found = json.loads(history.here("show", "second", "half", "--json").out)
-    assert (found["name"], found["state"]) == ("second", "Failed")
-    assert [(each["task"], each["map_index"], each["state"]) for each in found["task_runs"]] == [
-        ("half-1", None, "Mapped"),
-        ("half-1", 0, "Success"),
-        ("half-1", 1, "Failed"),
-        ("half-1", 2, "Success"),
-    ]
-    assert found["task_runs"][0]["children"] == 3
-
-
-def test_the_nearest_names_are_said_of_a_run_that_is_not_there(history) -> None:
-    done = history.here("show", "secnd")
-    assert done.code == 2
-    assert "There is no run 'secnd'" in done.err
-    assert "The nearest: second" in done.err
-    assert "Traceback" not in done.err
-
-
-def test_the_nearest_name_is_said_of_a_task_that_is_not_there(history) -> None:
-    done = history.here("show", "second", "halv")
-    assert done.code == 2
-    assert "Run 'second' has no task 'halv'." in done.err
-    assert "Did you mean 'half'?" in done.err
-
-
-def test_without_a_history_there_is_nothing_to_show(cli) -> None:
-    done = cli.here("show")
-    assert done.code == 2
-    assert "It has no runs." in done.err
-    assert not (cli.folder / ".headrace").exists()
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_watching_on_a_terminal_draws_the_list_anew_and_ends_quietly(history) -> None:
+    terminal = history.on_terminal("runs", "--watch")
+    terminal.wait_for("first")
+    run(history, ONE, "fourth")
+    terminal.wait_for("fourth")
+    terminal.interrupt()
+    assert terminal.end() == 0
+    assert "Interrupted" not in terminal.text
+    assert "Traceback" not in terminal.text

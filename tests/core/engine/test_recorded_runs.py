@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from headrace import Engine, Flow, Parameter, task
-from headrace.engine.recorded_runs import open_history
+from headrace import Engine, Flow, Parameter, context, mapped, signals, task
+from headrace.engine.recorded_runs import open_history, task_records
 from headrace.engine.resumed_runs import find_run, prepare_resume
-from headrace.engine.runs import RunOptions
+from headrace.engine.runs import RunOptions, new_run_id
+from headrace.engine.wishes import Wishes
 from headrace.exceptions import HistoryError, SealError
+from headrace.history import RunQuery, RunRecord
 from headrace.states import State, Success
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -33,7 +35,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def resume(flow: Flow, *, rerun: tuple[str, ...] = (), accept: bool = False) -> State:
     engine = Engine()
     store, run = find_run(engine, "latest")
-    prepared = prepare_resume(flow, store, run, engine, rerun=rerun, accept=accept)
+    wishes = Wishes(again=rerun, accept_changes=accept)
+    prepared = prepare_resume(flow, store, run, engine, wishes=wishes)
     return flow.run(dict(prepared.parameters), engine=engine, options=prepared.options(flow, RunOptions()))
 
 
@@ -173,29 +176,6 @@ def test_a_large_result_is_read_back_from_a_file(project: Path) -> None:
     assert result_of(flow, resume(flow), "size") == 200_000
 
 
-@pytest.mark.parametrize("of", ["run", "task"])
-def test_a_result_in_a_store_of_somebody_s_own_is_made_again(project: Path, of: str) -> None:
-    """Its place may not be known any more when the run is resumed."""
-    fails = [True]
-
-    @task(result="file:own" if of == "task" else None)
-    def made() -> str:
-        return "made"
-
-    @task
-    def use(text: str) -> str:
-        if fails[0]:
-            raise ValueError
-        return text + " and used"
-
-    with Flow("own store") as flow:
-        use(made())
-    flow.run(record=True, results="file:own" if of == "run" else None)
-    assert list((project / "own").rglob("*.result"))
-    fails[0] = False
-    assert result_of(flow, resume(flow), "use") == "made and used"
-
-
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_a_large_result_is_taken_over_whatever_made_it(executor: str) -> None:
     with Flow("large") as flow:
@@ -273,3 +253,95 @@ def test_a_run_that_is_killed_goes_on_where_it_was(project: Path, executor: str)
     # What was under way when it was killed ran twice.
     workers = {"local": 1, "threads": 8, "processes": os.cpu_count() or 1}[executor]
     assert len(calls) - 30 <= workers
+
+
+def test_what_a_resumed_run_took_over_stays_when_it_is_killed_before_it_comes_to_it() -> None:
+    """The children of a map, though the map had not begun when the second process was killed."""
+    fails = {3}
+    flow, calls = counting(fails)
+    flow.run(more=10, record=True)
+    engine = Engine()
+    store, run = find_run(engine, "latest")
+    taken_over = prepare_resume(flow, store, run, engine).resumption.taken_over
+    killed = RunRecord(
+        id=new_run_id(),
+        name="killed",
+        flow_name="counting",
+        created=run.created,
+        parameters=run.parameters,
+        resumed_from=run.id,
+    )
+    store.begin(killed, task_records(flow.plan()), taken_over=taken_over).abandon()
+    store.close()
+    fails.clear()
+    calls.clear()
+    state = resume(flow)
+    assert calls == [3]
+    assert result_of(flow, state, "add") == 40
+
+
+def test_an_attempt_is_told_whether_it_failed_or_asked_for_the_next_one() -> None:
+    @task(max_retries=1, retry_delay=0)
+    def patient() -> str:
+        if context.task_run_count == 1:
+            raise ConnectionError
+        if context.task_run_count == 2:
+            raise signals.RETRY("not yet")
+        return "done"
+
+    with Flow("patient") as flow:
+        patient()
+    assert flow.run(record=True).is_successful()
+    with open_history(True, Engine()) as store:
+        attempts = store.attempts(store.run("latest").id, 0)
+    assert [(each.attempt, each.state) for each in attempts] == [(1, "Failed"), (2, "Retrying")]
+
+
+def test_children_that_only_wait_for_others_go_on_although_the_results_of_those_are_lost() -> None:
+    fails = [True]
+
+    @task
+    def connection(number: int) -> Any:
+        return threading.Lock()
+
+    @task
+    def after(number: int) -> int:
+        if fails[0]:
+            raise ValueError(number)
+        return number
+
+    with Flow("waiting") as flow:
+        connections = connection.map([1, 2])
+        after.map([1, 2], upstream_tasks=[mapped(connections)])
+    assert flow.run(record=True).is_failed()
+    fails[0] = False
+    assert result_of(flow, resume(flow), "after") == [1, 2]
+
+
+@pytest.mark.parametrize("outer_is_recorded", [True, False])
+def test_a_run_inside_a_task_belongs_to_the_run_around_it_if_a_history_has_that(outer_is_recorded: bool) -> None:
+    inner, _ = counting(set())
+
+    @task
+    def run_inner() -> None:
+        assert inner.run(record=True).is_successful()
+
+    with Flow("outer") as outer:
+        run_inner()
+    assert outer.run(record=outer_is_recorded).is_successful()
+    found = {run.flow_name: run for run in open_history(True, Engine()).runs(RunQuery(nested=True))}
+    assert found["counting"].parent == (found["outer"].id if outer_is_recorded else None)
+
+
+def test_a_store_that_was_given_stays_open_for_the_run_around_it() -> None:
+    inner, _ = counting(set())
+    with open_history(True, Engine()) as store:
+
+        @task
+        def run_inner(number: int) -> None:
+            assert inner.run(record=store).is_successful()
+
+        with Flow("outer") as outer:
+            run_inner.map([1, 2])
+        assert outer.run(record=store).is_successful()
+        assert [run.state for run in store.runs(RunQuery(nested=True))] == ["Success"] * 3

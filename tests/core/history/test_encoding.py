@@ -16,6 +16,7 @@ from headrace.history.encoding import (
     ENTERED,
     EXPANDED,
     FINISHED,
+    LOGGED,
     NO_VALUE,
     NOTED,
     WAITING,
@@ -23,6 +24,7 @@ from headrace.history.encoding import (
     encode_began,
     encode_entered,
     encode_expanded,
+    encode_logged,
     encode_noted,
     encode_state,
     entries,
@@ -70,6 +72,14 @@ def test_a_number_of_children_comes_back(node, count, at):
 @given(numbers, indexes, texts, texts)
 def test_a_remark_comes_back(node, map_index, kind, text):
     assert read(encode_noted(node, map_index, kind, text)) == [(NOTED, (node, map_index, kind, text))]
+
+
+@given(
+    st.integers(-1, 2**31 - 1), indexes, st.integers(0, 2**31), moments, st.integers(-(2**31), 2**31 - 1), texts, texts
+)
+def test_what_was_logged_comes_back(node, map_index, attempt, at, level, logger, text):
+    said = node, map_index, attempt, at, level, logger, text
+    assert read(encode_logged(*said)) == [(LOGGED, said)]
 
 
 @given(st.sampled_from([ENTERED, ENDED]), st.sampled_from(named_states()), maybe(st.none(), texts), moments)
@@ -129,6 +139,7 @@ def some_entries() -> list[bytes]:
         encode_expanded(2, 5, 10.0),
         encode_state(FINISHED, 1, 3, 1, "Success", "fine", 10.0, 11.0, None, ValueRecord(b"data", "here"), "{}"),
         encode_noted(1, -1, "cache", "missed"),
+        encode_logged(1, -1, 1, 10.0, 20, "etl", "begins"),
         encode_entered(ENDED, "Success", "done", 12.0),
     ]
 
@@ -137,9 +148,9 @@ def test_entries_follow_each_other():
     whole = some_entries()
     kinds = [kind for kind, _, _ in entries(b"".join(whole))]
     ends = [end for _, end, _ in entries(b"".join(whole))]
-    assert kinds == [BEGAN, EXPANDED, FINISHED, NOTED, ENDED]
+    assert kinds == [BEGAN, EXPANDED, FINISHED, NOTED, LOGGED, ENDED]
     assert ends == list(itertools.accumulate(map(len, whole)))
-    assert [kind for kind, _, _ in entries(b"".join(whole), start=ends[1])] == [FINISHED, NOTED, ENDED]
+    assert [kind for kind, _, _ in entries(b"".join(whole), start=ends[1])] == [FINISHED, NOTED, LOGGED, ENDED]
 
 
 def test_wherever_it_is_cut_what_comes_before_is_read():

@@ -11,6 +11,7 @@ from headrace.history.encoding import (
     encode_began,
     encode_entered,
     encode_expanded,
+    encode_logged,
     encode_noted,
     encode_state,
 )
@@ -62,6 +63,16 @@ def test_attempts_and_remarks_are_listed():
     assert len(batch.attempts[0]) == 14
     assert batch.notes == [(1, -1, "cache", "missed")]
     assert batch.rows == {}
+
+
+def test_logs_are_listed_with_their_positions():
+    """They are the same wherever a journal is read from, and so is the order."""
+    first, second = (encode_logged(1, -1, 1, 10.0, 20, "etl", text) for text in ("a", "b"))
+    said = [(1, -1, 1, 10.0, 20, "etl", text) for text in ("a", "b")]
+    ends = [100 + len(BEGAN) + len(first), 100 + len(BEGAN) + len(first) + len(second)]
+    whole = fold("run", 100, BEGAN + first + second)
+    assert whole.logs == [(ends[0], *said[0]), (ends[1], *said[1])]
+    assert fold("run", ends[0], second).logs == [(ends[1], *said[1])]
 
 
 def test_the_last_state_of_the_run_counts():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,29 @@ def recorder(store: Store) -> Iterator[Recorder]:
     recorder.close()
 
 
+class Alone:
+    """A run that has to do with nobody."""
+
+    def cancel_request(self, run_id: str) -> None:
+        return None
+
+    def limited_tags(self) -> frozenset[str]:
+        return frozenset()
+
+    def take_slots(self, run_id: str, node: int, map_index: int, tags: Collection[str], /) -> bool:
+        return True
+
+    def free_slots_of_dead(self, run_id: str, /) -> bool:
+        return False
+
+
+def unique(rows: list[int]) -> list[int]:
+    """Leave out repetitions: a task run that began in one piece and ended in the next one is in both."""
+    return list(dict.fromkeys(rows))
+
+
 def begun(recorder: Recorder, folder: Path, run_id: str = "run") -> FileJournal:
-    return recorder.journal(make_journal(folder, run_id, this_process()))
+    return recorder.journal(make_journal(folder, run_id, this_process()), Alone())
 
 
 def succeed(journal: FileJournal, index: int) -> None:
@@ -85,7 +106,7 @@ class TestJournal:
         for index in range(1000):
             succeed(journal, index)
         journal.flush()
-        assert store.rows() == list(range(1000))
+        assert unique(store.rows()) == list(range(1000))
         assert len(store.taken) < 50
 
     def test_runs_share_a_transaction(self, recorder, store, tmp_path):
@@ -101,6 +122,41 @@ class TestJournal:
             journal.flush()
         assert any(len(piece) == 3 for piece in store.taken)
         assert [store.rows(f"run{number}") for number in range(3)] == [[0, 1]] * 3
+
+    def test_slots_are_taken_behind_what_was_said_before(self, recorder, store, tmp_path):
+        class Sharing(Alone):
+            def take_slots(self, *asked: object) -> bool:
+                seen.append(store.rows())
+                return True
+
+        seen: list[list[int]] = []
+        journal = recorder.journal(make_journal(tmp_path, "run", this_process()), Sharing())
+        store.open.clear()
+        succeed(journal, 5)
+        store.trouble.extend([HistoryBusyError("here", 1.0)] * 3)
+        store.open.set()
+        assert journal.take_slots(0, 6, ["api"])
+        assert seen == [[5]]
+
+    def test_slots_are_asked_for_again_when_a_dead_run_was_swept(self, recorder, tmp_path):
+        class Sharing(Alone):
+            def take_slots(self, *asked: object) -> bool:
+                return bool(swept)
+
+            def free_slots_of_dead(self, run_id: str, /) -> bool:
+                swept.append(run_id)
+                return True
+
+        swept: list[str] = []
+        journal = recorder.journal(make_journal(tmp_path, "run", this_process()), Sharing())
+        assert journal.take_slots(0, 6, ["api"])
+        assert swept == ["run"]
+
+    def test_a_run_that_is_recorded_no_longer_gets_no_slots(self, recorder, tmp_path):
+        journal = begun(recorder, tmp_path)
+        journal.abandon()
+        with pytest.raises(HistoryError, match="no longer"):
+            journal.take_slots(0, 6, ["api"])
 
     def test_one_thread_writes(self, recorder, store, tmp_path):
         for number in range(5):
@@ -247,7 +303,7 @@ class TestCalls:
             succeed(journal, index)
         recorder.close()
         recorder.close()
-        assert store.rows() == list(range(3000))
+        assert unique(store.rows()) == list(range(3000))
         assert recorder._thread is not None
         assert not recorder._thread.is_alive()
         with pytest.raises(HistoryError):

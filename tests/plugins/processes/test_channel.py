@@ -54,6 +54,19 @@ def test_a_message_arrives_as_it_was_sent(channels):
     assert receive(channels[0]) == Message(7, b"head", b"body", [])
 
 
+def test_a_channel_says_whether_reading_would_wait(channels):
+    """Also where a file comes along, which is still there afterwards; and at the end."""
+    other, one = channels
+    assert not other.is_ready()
+    one.send(1, b"head", b"x" * 100_000)
+    assert other.is_ready()
+    assert receive(other).body == b"x" * 100_000
+    assert not other.is_ready()
+    one.close()
+    assert other.is_ready()
+    assert not other.read()
+
+
 def test_several_messages_that_arrive_at_once_are_told_apart(channels):
     driver, worker = channels
     for number in range(5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.abc import RunJournal
+from headrace.exceptions import RunEndedError
 from headrace.history import ValueRecord
 from headrace.testing import RunStoreConformance
 from headrace_plugins.sqlite.store import SQLiteRunStore
@@ -38,6 +40,12 @@ class Journal(RunJournal):
     def noted(self, *said: Any) -> None:
         self.behind.noted(*said)
 
+    def logged(self, *said: Any) -> None:
+        self.behind.logged(*said)
+
+    def bound_logs(self, *said: Any) -> None:
+        self.behind.bound_logs(*said)
+
     def entered(self, *said: Any) -> None:
         self.behind.entered(*said)
 
@@ -46,6 +54,18 @@ class Journal(RunJournal):
 
     def ended(self, *said: Any) -> None:
         self.behind.ended(*said)
+
+    def cancel_request(self) -> str | None:
+        found: str | None = self.behind.cancel_request()
+        return found
+
+    def limited_tags(self) -> frozenset[str]:
+        found: frozenset[str] = self.behind.limited_tags()
+        return found
+
+    def take_slots(self, *asked: Any) -> bool:
+        found: bool = self.behind.take_slots(*asked)
+        return found
 
     def abandon(self) -> None:
         self.behind.abandon()
@@ -77,6 +97,50 @@ class SaysTwice(Journal):
     def finished(self, *said: Any) -> None:
         self.behind.finished(*said)
         self.behind.noted(said[0], said[1], "kind", "text")
+
+
+class LogsNothing(Journal):
+    def logged(self, *said: Any) -> None:
+        pass
+
+
+class LogsWithoutBounds(Journal):
+    def bound_logs(self, *said: Any) -> None:
+        self.behind.bound_logs(1 << 30, 1 << 30)
+
+
+class HearsNothing(Journal):
+    def cancel_request(self) -> None:
+        return None
+
+
+class SeesNoLimits(Journal):
+    def limited_tags(self) -> frozenset[str]:
+        return frozenset()
+
+
+class GivesSlotsToAll(Journal):
+    def take_slots(self, *asked: Any) -> bool:
+        super().take_slots(*asked)
+        return True
+
+
+class GivesNoSlotTwice(Journal):
+    """Keeps slots as long as the run goes on."""
+
+    def finished(self, *said: Any) -> None:
+        pass
+
+
+class KeepsNoOrder(Journal):
+    """Sends everybody who cannot begin to the end of the line."""
+
+    def take_slots(self, *asked: Any) -> bool:
+        found = super().take_slots(*asked)
+        if not found:
+            self.waiting(asked[0], asked[1], 1, "Scheduled", None, 10.0)
+            self.behind.flush()
+        return found
 
 
 class DoesNotFlush(Journal):
@@ -129,9 +193,20 @@ class ForgetsNothing(SQLiteRunStore):
         return ()
 
 
+class CancelsWhateverIsAsked(SQLiteRunStore):
+    def request_cancel(self, run_id: str, reason: str = "") -> None:
+        with contextlib.suppress(RunEndedError):
+            super().request_cancel(run_id, reason)
+
+
 class FindsNothing(SQLiteRunStore):
     def check(self) -> list[Any]:
         return []
+
+
+class IgnoresLogQueries(SQLiteRunStore):
+    def logs(self, run_id: str, query: Any = None) -> Any:
+        return super().logs(run_id)
 
 
 class IgnoresQueries(SQLiteRunStore):
@@ -145,6 +220,17 @@ MUTANTS = [
     (store_with(TakesNoneForZero), "test_the_number_of_children_is_known_before_the_first_one"),
     (store_with(ForgetsAttempts), "test_earlier_attempts_are_listed_in_order"),
     (store_with(SaysTwice), "test_remarks_are_kept_in_order"),
+    (store_with(LogsNothing), "test_what_was_logged_is_found"),
+    (store_with(LogsWithoutBounds), "test_a_task_run_that_logs_too_much_keeps_its_beginning_and_its_end"),
+    (store_with(LogsWithoutBounds), "test_a_run_that_logs_too_much_keeps_its_beginning_and_its_end"),
+    (IgnoresLogQueries, "test_logs_are_found_by_what_they_are"),
+    (store_with(HearsNothing), "test_a_run_hears_that_it_is_to_end"),
+    (CancelsWhateverIsAsked, "test_only_a_run_that_goes_on_can_be_asked_to_end"),
+    (store_with(SeesNoLimits), "test_runs_see_which_tags_are_limited"),
+    (store_with(GivesSlotsToAll), "test_it_is_all_or_nothing"),
+    (store_with(GivesNoSlotTwice), "test_no_more_run_than_there_are_slots"),
+    (store_with(KeepsNoOrder), "test_who_came_first_is_served_first"),
+    (NeverSweeps, "test_a_killed_process_holds_nothing"),
     (store_with(DoesNotFlush), "test_a_task_run_that_began_is_running"),
     (store_with(EndsTooEarly), "test_all_of_it_is_there_when_it_has_ended"),
     (store_with(StaysOpen), "test_an_abandoned_run_is_one_whose_owner_died"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,24 @@ def test_what_is_to_be_known_of_it_can_be_asked(path):
     assert facts["SQLite"] == sqlite3.sqlite_version
     assert facts["journal mode"].startswith(("rollback journal", "write-ahead log"))
     assert facts["file system"]
+
+
+def test_compacting_waits_for_those_who_write(tmp_path: Path) -> None:
+    store = SQLiteRunStore(f"sqlite:{tmp_path}/runs.db")
+    store.begin(a_run(), [a_task()]).ended("Success", None, 12.0)
+    writing, over = threading.Event(), threading.Event()
+
+    def write() -> None:
+        connection = sqlite3.connect(tmp_path / "runs.db", isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
+        writing.set()
+        over.wait(0.7)
+        connection.execute("COMMIT")
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    writing.wait()
+    store.compact()
+    writer.join()
+    store.close()

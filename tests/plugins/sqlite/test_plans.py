@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.history import RunQuery, TaskRunQuery
+from headrace.history import LogQuery, RunQuery, TaskRunQuery
 from headrace.testing.history._base import a_run
 from headrace_plugins.sqlite import reading, statements
 from headrace_plugins.sqlite.store import SQLiteRunStore
@@ -87,6 +87,18 @@ def test_listing_task_runs(plans, query):
 def test_a_page_begins_where_the_last_one_ended(plans):
     reading.task_runs_page(plans, 1, TaskRunQuery(), (3, 500), 50)
     assert plans.steps == ["SEARCH task_runs USING PRIMARY KEY (run=? AND (node,map_index)>(?,?))"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [LogQuery(), LogQuery(node=3), LogQuery(node=3, map_index=5), LogQuery(level=30), LogQuery(node=3, level=30)],
+    ids=["all", "of a task", "of a child", "of a level", "of a task and level"],
+)
+def test_looking_at_logs(plans, query):
+    for after in (None, 500):
+        reading.logs_page(plans, 1, query, after, 50)
+    assert scanned(plans) == []
+    assert all("USING INDEX logs_by" in step and "position>?" in step for step in plans.steps[1::2])
 
 
 def test_looking_at_one_task_run(plans):

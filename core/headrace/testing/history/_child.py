@@ -79,6 +79,18 @@ def _count(store: RunStore) -> None:
         number += 1
 
 
+def _log(store: RunStore, *, count: int) -> None:
+    """Say the id of a run; log ``count`` lines of a kilobyte each and say so; then hang."""
+    run_id, journal = _begin(store)
+    _say(run_id)
+    journal.bound_logs(300_000, 10_000_000)
+    journal.began(0, UNMAPPED, 1, 10.0)
+    for number in range(count):
+        journal.logged(0, UNMAPPED, 1, 10.0, 20, "etl", f"{number} {'x' * 1000}")
+    _say("logged")
+    sys.stdin.readline()
+
+
 def _end(store: RunStore, *, count: int) -> None:
     """Say the id of a run, let ``count`` tasks succeed, end the run, and die at once without any cleaning up."""
     run_id, journal = _begin(store)
@@ -120,10 +132,31 @@ def _forked(store: RunStore) -> None:
     _say("ended")
 
 
+def _listen(store: RunStore) -> None:
+    """Say the id of a run; then, when somebody asks for its end, the reason, and end it."""
+    run_id, journal = _begin(store)
+    _say(run_id)
+    while (reason := journal.cancel_request()) is None:
+        time.sleep(0.05)
+    _say(reason)
+    journal.ended("Cancelled", reason, 12.0)
+
+
+def _hold(store: RunStore, *, tag: str) -> None:
+    """Wait for a word; then say whether a slot was to be had, and hang."""
+    _, journal = _begin(store)
+    sys.stdin.readline()
+    _say(journal.take_slots(0, UNMAPPED, [tag]))
+    sys.stdin.readline()
+
+
 _ACTIONS: Final[dict[str, Callable[..., None]]] = {
     "run": _run,
     "count": _count,
+    "log": _log,
     "end": _end,
     "resume": _resume,
     "forked": _forked,
+    "listen": _listen,
+    "hold": _hold,
 }

@@ -210,7 +210,7 @@ class Journals(RunStoreTests):
         """Tasks come back as they were given, in the order of the plan."""
         tasks = [
             a_task(0, name="extract", source_digest="abc", tags=("db", "slow"), details={"max_retries": 3}),
-            a_task(1, mapped=True, trigger="all_done", resume="ask"),
+            a_task(1, mapped=True, kind="adapter", trigger="all_done", resume="ask"),
             a_task(2, upstream=(EdgeRecord(0, "x", mapped=True), EdgeRecord(1, None), EdgeRecord(1, "y", False, True))),
         ]
         run = a_run(task_count=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ from headrace.history import UNMAPPED, RunQuery, ValueRecord
 from headrace.testing.history._base import RunStoreTests, a_run, a_task, shown, succeed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from headrace.abc import RunStore
 
 __all__ = ["Keeping"]
@@ -55,6 +54,28 @@ class Keeping(RunStoreTests):
         journal.ended("Success", None, 12.0)
         assert sorted(store.delete(first.id)) == ["attempt", "elsewhere", "own"]
         assert list(store.delete(second.id)) == ["shared"]
+
+    def test_all_locations_that_runs_refer_to_are_listed(self, store: RunStore, other: RunStore) -> None:
+        """What is not among them nobody needs."""
+        assert list(store.locations()) == []
+        first = a_run()
+        journal = store.begin(first, [a_task()])
+        journal.attempted(0, 0, 1, "Failed", None, 10.0, 11.0, ValueRecord(location="attempt", is_exception=True))
+        succeed(journal, 0, 0, value=ValueRecord(location="own"))
+        journal.ended("Success", None, 12.0)
+        inner = a_run(parent=first.id)
+        journal = store.begin(inner, [a_task()])
+        succeed(journal, value=ValueRecord(location="inside"))
+        journal.flush()
+        assert set(other.locations()) == {"attempt", "own", "inside"}
+        journal.ended("Success", None, 12.0)
+        store.delete(inner.id)
+        assert set(other.locations()) == {"attempt", "own"}
+
+    def test_a_history_goes_by_the_same_name_for_all_who_open_it(self, store: RunStore, other: RunStore) -> None:
+        """Its results lie in a folder that is called after it."""
+        project = Path("/nowhere/.headrace")
+        assert store.place(project) == other.place(project)
 
     def test_a_run_that_goes_on_cannot_be_forgotten(self, store: RunStore, other: RunStore) -> None:
         """Nothing of it is gone."""
