@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headrace.engine import Engine
     from headrace.history.records import RunRecord
 
-__all__ = ["Checkup", "check_up", "put_right"]
+__all__ = ["Checkup", "check_up", "end_foreign_runs", "put_right"]
 
 _LITTLE_SPACE: Final = 100_000_000
 _DAY: Final = 86_400.0
@@ -79,6 +79,15 @@ def put_right() -> list[Finding]:
         path.unlink(missing_ok=True)
         done.append(Finding(place=str(path), what="Removed what a process that was killed had left behind."))
     return done
+
+
+def end_foreign_runs() -> list[Finding]:
+    """Record runs of other machines as Crashed, of which nothing can be told from here, and return which those are."""
+    from headrace.engine import Engine  # noqa: PLC0415 - brings pluggy
+    from headrace.engine.histories import open_history  # noqa: PLC0415 - as above
+
+    with Engine() as engine, open_history(True, engine) as store:
+        return [Finding(place=run.name, what=f"Is recorded as {run.state}.") for run in store.sweep(foreign=True)]
 
 
 class _Look:
@@ -221,6 +230,13 @@ class _Look:
             elif alive is False and not any(run.id in each.what for each in self.findings):
                 what = f"The process that drove run {run.name!r} is dead, and the end of the run is not written."
                 self._find(run.id, what, repairable=True)
+            elif alive is None:
+                host = "another machine" if run.owner is None else f"machine {run.owner.host!r}"
+                self._find(
+                    run.id,
+                    f"Run {run.name!r} belongs to a process on {host}, and nobody can tell from here whether it lives.",
+                    "If that machine is gone for good, `headrace doctor --foreign` has the run end as Crashed.",
+                )
 
     def _at_results(self, store: RunStore) -> None:
         files = RecordedFiles(store, self._project)

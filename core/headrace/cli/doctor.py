@@ -23,27 +23,35 @@ __all__ = ["doctor"]
 @click.command(short_help="Look for what is wrong here, and put it right.")
 @click.option("--deep", is_flag=True, help="Read every recorded result, too, and compare it with its digest.")
 @click.option("--repair", is_flag=True, help="Put right what can be. Asks first.")
+@click.option(
+    "--foreign", is_flag=True, help="Let runs end whose processes were on machines that are gone for good. Asks first."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @traceback_option
 @click.pass_context
-def doctor(ctx: click.Context, deep: bool, repair: bool, yes: bool, as_json: bool) -> None:
+def doctor(ctx: click.Context, deep: bool, repair: bool, foreign: bool, yes: bool, as_json: bool) -> None:
     """Look at the installation, the configuration, the project's folder and the history, and say what is wrong.
 
     Nothing is changed without --repair. A damaged history is never overwritten: what was there is kept beside it.
 
     Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be repaired now.
     """
-    from headrace.checkup import check_up, put_right  # noqa: PLC0415 - `headrace doctor --help` needs none of it
+    from headrace.checkup import check_up, end_foreign_runs, put_right  # noqa: PLC0415 - --help needs none of it
 
-    if repair and not yes and (as_json or not sys.stdin.isatty()):
-        raise click.UsageError("--repair asks on a terminal. Say --yes where there is nobody to ask.", ctx)
+    if (repair or foreign) and not yes and (as_json or not sys.stdin.isatty()):
+        word = "--repair" if repair else "--foreign"
+        raise click.UsageError(f"{word} asks on a terminal. Say --yes where there is nobody to ask.", ctx)
     seen, done = check_up(deep=deep), []
     if not as_json:
         _print_facts(seen)
         _print_findings(seen.findings)
+    if foreign and (yes or click.confirm("Are the other machines gone for good?")):
+        done += end_foreign_runs()
     if repair and seen.repairable and (yes or click.confirm("Put right what can be?")):
-        done, seen = put_right(), check_up(deep=deep)
+        done += put_right()
+    if done:
+        seen = check_up(deep=deep)
         if not as_json:
             _print_repair(done, seen.findings)
     if as_json:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,38 @@ def test_a_run_whose_process_died_is_found_and_its_end_is_written(cli) -> None:
     assert done.code == 0
     assert "The end of 1 runs was written" in done.out
     assert found(cli) == []
+
+
+@pytest.fixture
+def foreign(cli, project: Path) -> str:
+    """Return a run that a process on another machine has begun, of which nothing else is known."""
+    path = project / "history" / "runs.db"
+    with closing(sqlite3.connect(path)) as history, history:
+        (owner,) = history.execute("SELECT owner FROM runs").fetchone()
+        away = json.dumps({**json.loads(owner), "host": "elsewhere", "boot": "another"})
+        history.execute("UPDATE runs SET owner = ?, state = 'Running', ended = NULL, message = NULL", (away,))
+    return "first"
+
+
+def test_a_run_of_another_machine_is_named_and_left_alone(cli, foreign: str) -> None:
+    only = the_only(cli)
+    assert f"'{foreign}'" in str(only["what"])
+    assert "elsewhere" in str(only["what"])
+    assert "headrace doctor --foreign" in str(only["hint"])
+    assert cli.here("doctor", "--repair", "--yes").code == 1
+    assert json.loads(cli.here("runs", "--json").out)[0]["state"] == "Running"
+
+
+def test_a_machine_that_is_gone_is_said_to_be(cli, foreign: str) -> None:
+    done = cli.here("doctor", "--foreign", "--yes")
+    assert done.code == 0
+    assert f"{foreign}\n  Is recorded as Crashed." in done.out
+    assert json.loads(cli.here("runs", "--json").out)[0]["state"] == "Crashed"
+
+
+def test_that_a_machine_is_gone_is_not_believed_without_a_question(cli, foreign: str) -> None:
+    assert cli.here("doctor", "--foreign").code == 2
+    assert json.loads(cli.here("runs", "--json").out)[0]["state"] == "Running"
 
 
 def test_a_damaged_history_is_found_and_what_can_be_is_saved(cli, project: Path) -> None:
