@@ -10,9 +10,11 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.engine.worker import Work
+from headrace.forked_signals import reset_in_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,6 +88,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
+            _leave_forks_alone()
             for number, default in _SIGNALS.items():
                 if signal.getsignal(number) is default:
                     self._previous[number] = default
@@ -192,3 +195,9 @@ class Interrupts:
             inside = frame
             frame = frame.f_back
         return False
+
+
+@cache
+def _leave_forks_alone() -> None:
+    """See to it, once, that what tasks fork has no part in how a run ends."""
+    reset_in_forks(_SIGNALS, lambda handler: isinstance(getattr(handler, "__self__", None), Interrupts))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from headrace.engine.worker import Outcome, state_of
 from headrace.exceptions import TransferError, describe
+from headrace.forked_signals import reset_in_forks
 from headrace.masking import masker
 from headrace.remote import Call, PackedOutcome, Part, RecordForwarder, Workshop, pack_outcome
 from headrace.remote.pickles import Pickler, load
@@ -74,6 +75,7 @@ class _Worker:
             setattr(sys, name, ForwardedStream(self._send_text, name))
         signal.signal(signal.SIGINT, self._interrupt)
         signal.signal(signal.SIGTERM, self._terminate)
+        reset_in_forks({signal.SIGTERM: signal.SIG_DFL}, lambda handler: handler == self._terminate)
         with contextlib.suppress(Exception):  # there may be no standard error to write to
             faulthandler.enable()
         self._surroundings = Surroundings()

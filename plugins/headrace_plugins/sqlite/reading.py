@@ -267,9 +267,7 @@ def attempts_page(
     return [_made(AttemptRecord, (*row[1:8], _value(row[8:]))) for row in rows], _last_place(rows, after)
 
 
-def notes_page(
-    connection: sqlite3.Connection, key: int, after: Place, limit: int
-) -> tuple[list[NoteRecord], Place]:
+def notes_page(connection: sqlite3.Connection, key: int, after: Place, limit: int) -> tuple[list[NoteRecord], Place]:
     """Return some of the remarks on all task runs, and what to continue ``after``."""
     rows = connection.execute(statements.NOTES_PAGE, (key, *after, limit)).fetchall()
     return [NoteRecord(*row[1:]) for row in rows], _last_place(rows, after)

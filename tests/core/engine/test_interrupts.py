@@ -15,6 +15,7 @@ from textwrap import dedent
 
 import pytest
 
+from headrace import Flow, task
 from headrace.engine.interrupts import Interrupts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to processes")
@@ -510,3 +511,16 @@ class TestInterrupts:
             with Interrupts(SimpleQueue()) as inner:
                 signal.raise_signal(signal.SIGINT)
             assert (outer.count, inner.count) == (1, 0)
+
+
+def test_a_process_that_a_task_forks_has_no_part_in_how_the_run_ends() -> None:
+    def in_a_copy() -> int:
+        pid = os.fork()
+        if pid == 0:
+            found = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+            os._exit(0 if found == (signal.SIG_DFL, signal.default_int_handler) else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    with Flow("forks") as flow:
+        forked = task(in_a_copy)()
+    assert flow.run().result[forked].result == 0

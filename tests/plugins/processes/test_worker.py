@@ -120,6 +120,22 @@ def test_what_a_copy_of_the_process_logs_does_not_get_between_messages():
     assert (logged.result, after.result) == ("done", "fine")
 
 
+@pytest.mark.parametrize("handled", [False, True])
+def test_a_copy_of_the_process_dies_of_sigterm_whatever_it_waits_for_unless_its_task_handles_that(handled):
+    """A handler in Python would not run in a process that waits in C code, as the workers of a pool may."""
+
+    def in_a_copy():
+        if handled:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    (state,) = in_a_line(in_a_copy)
+    assert state.result == int(handled)
+
+
 # -- what is sent --------------------------------------------------------------------------------------------------
 
 

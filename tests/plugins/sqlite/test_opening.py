@@ -195,8 +195,7 @@ class TestBadFolders:
         folder = tmp_path / "a"
         folder.mkdir()
         record(folder / "runs.db")
-        for each in (tmp_path.parent.parent, tmp_path.parent, tmp_path, folder):
-            each.chmod(0o755)
+        let_others_in(folder)
         for each in folder.iterdir():
             each.chmod(0o755 if each.is_dir() else 0o644)
         begun, listed, swept = tried(folder / "runs.db")
@@ -209,12 +208,19 @@ class TestBadFolders:
         folder = tmp_path / "a"
         folder.mkdir()
         record(folder / "runs.db")
-        for each in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-            each.chmod(0o755)
+        let_others_in(tmp_path)
         folder.chmod(0o700)
         for said in tried(folder / "runs.db"):
             assert said.startswith("HistoryError")
             assert str(folder) in said
+
+
+def let_others_in(folder: Path) -> None:
+    """Let everybody look into a folder of this test, and into those around it that the tests of this run are in."""
+    for each in (folder, *folder.parents):
+        each.chmod(0o755)
+        if each.name.startswith("pytest-of-"):
+            return
 
 
 def tried(path: Path) -> list[str]:
