@@ -17,7 +17,7 @@ from headrace.engine.worker import Work
 from headrace.forked_signals import reset_in_forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from queue import SimpleQueue
     from types import CodeType, FrameType, TracebackType
     from typing import Self
@@ -28,7 +28,7 @@ __all__ = ["Interrupts", "Order", "Terminated"]
 
 _CALLING_A_TASK: Final = Work.__call__.__code__
 # With the handlers of a program that does nothing about them: one that does goes on doing that.
-_SIGNALS: Final = {
+_SIGNALS: Final[Mapping[int, Any]] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
     **({signal.SIGHUP: signal.SIG_DFL} if hasattr(signal, "SIGHUP") else {}),  # Windows has none
