@@ -12,7 +12,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import TaskRunError, TaskTimeoutError
 from headrace.run_context import context
@@ -121,18 +121,34 @@ def run_script(
             atexit.unregister(kill)
 
 
+class ProcessGroup(subprocess.Popen[bytes]):
+    """A process that leads a group, all of which is killed if an interrupt comes before it is known to have begun."""
+
+    def __init__(self, arguments: Sequence[str], **options: Any) -> None:
+        try:
+            super().__init__(arguments, start_new_session=True, **options)
+        except (OSError, ValueError):
+            raise
+        except BaseException:
+            # It exists from the moment on that it has an id.
+            if hasattr(self, "pid"):
+                _signal_group(self, signal.SIGKILL)
+                self.kill()
+                self.wait()
+            raise
+
+
 def _start(arguments: Sequence[str], environment: Mapping[str, str], folder: str | None) -> subprocess.Popen[bytes]:
     if not hasattr(os, "killpg"):
         raise TaskRunError("ShellTask needs process groups, which this operating system does not have.")
     try:
-        return subprocess.Popen(  # noqa: S603 - running what it is given is what the task is for
+        return ProcessGroup(
             arguments,
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,
         )
     except (OSError, ValueError) as error:
         # What the system refuses: a script or environment that is too long, or one with null characters.

@@ -103,6 +103,8 @@ def test_a_run_whose_process_was_killed_cannot_be_cancelled(cli, running) -> Non
 
 def test_a_process_that_does_not_react_is_reported(cli, running) -> None:
     process = running("night")
+    # Not amid a transaction, of which it would keep the lock.
+    time.sleep(0.5)
     process.send_signal(signal.SIGSTOP)
     done = cli.here("cancel", "night", "--wait", "0.5")
     assert done.code == 1

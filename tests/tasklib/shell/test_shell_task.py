@@ -18,6 +18,7 @@ import pytest
 
 from headrace.exceptions import DefinitionTypeError, TaskDefinitionError, TaskRunError, TaskTimeoutError
 from headrace_tasklib.shell import ShellCommandError, ShellTask
+from headrace_tasklib.shell.process import ProcessGroup
 
 
 def failure_of(command, **options) -> ShellCommandError:
@@ -262,6 +263,27 @@ class TestInterruption:
         ready = tmp_path / "pid"
         self.interrupt(ShellTask(f"trap '' TERM; echo $$ > {ready}; while :; do sleep 0.05; done"), ready)
         assert not is_running(ready.read_text().strip())
+
+    def test_reaches_a_process_that_has_hardly_begun(self):
+        reading, writing = os.pipe()
+        found = []
+
+        def linger():
+            os.write(writing, b"%d\n" % os.getpid())
+            time.sleep(60)
+
+        def press():
+            found.append(os.read(reading, 20).decode().strip())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        presser = threading.Thread(target=press)
+        presser.start()
+        with pytest.raises(KeyboardInterrupt):
+            ProcessGroup(["true"], preexec_fn=linger)
+        presser.join()
+        os.close(reading)
+        os.close(writing)
+        assert not is_running(found[0])
 
     def test_reaches_a_command_that_has_closed_its_output(self, tmp_path):
         ready = tmp_path / "pid"
