@@ -124,14 +124,36 @@ def begin_recording(
         get_logger(run.flow_name).warning("This run is not recorded: %s", error)
         return None
     reached("run.begun")
-    files = open_results(engine, folder)
-    keeper = RecordingKeeper(files, PickleSerializer(), run.flow_name, folder_of(store.place(folder)))
-    tidy = partial(_tidy, store, folder, engine) if wanted is True else None
+    try:
+        return _begun(store, journal, run, tasks, engine, sealer, wanted, resumption)
+    except BaseException:
+        journal.abandon()
+        raise
+
+
+def _begun(
+    store: RunStore,
+    journal: RunJournal,
+    run: RunRecord,
+    tasks: Sequence[TaskRecord],
+    engine: Engine,
+    sealer: Sealer,
+    wanted: bool | str | RunStore,
+    resumption: Resumption | None,
+) -> Recording:
+    """Return what takes ``run`` down, which has begun in ``store``."""
+    folder = project_folder()
+    keeper = RecordingKeeper(
+        open_results(engine, folder), PickleSerializer(), run.flow_name, folder_of(store.place(folder))
+    )
     logs = _logs(journal, run, tasks, engine)
     if resumption is not None:
         _note_reasons(journal, tasks, resumption)
-    ours = None if isinstance(wanted, RunStore) else store
-    return Recording(ours, journal, Recorder(journal, sealer, engine.clock.now, logs), keeper, logs, tidy)
+    recorder = Recorder(journal, sealer, engine.clock.now, logs)
+    if isinstance(wanted, RunStore):
+        return Recording(None, journal, recorder, keeper, logs)
+    tidy = partial(_tidy, store, folder, engine) if wanted is True else None
+    return Recording(store, journal, recorder, keeper, logs, tidy)
 
 
 def _logs(journal: RunJournal, run: RunRecord, tasks: Sequence[TaskRecord], engine: Engine) -> RunLogs:
