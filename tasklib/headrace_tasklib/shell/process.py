@@ -10,9 +10,11 @@ import signal
 import subprocess
 import time
 from collections import deque
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from threading import Thread
+from typing import TYPE_CHECKING, Final
 
 from headrace.exceptions import TaskRunError, TaskTimeoutError
 from headrace.run_context import context
@@ -106,7 +108,21 @@ def run_script(
     interrupts the wait, and the TaskTimeoutError raised after ``timeout`` seconds, first stops the whole process group:
     SIGTERM, then SIGKILL for what is left of it.
     """
-    with _start(arguments, environment, folder) as process:
+    # An interrupt that lands in here, between the fork and the moment the process is known, would leave it running; in
+    # another thread none lands.
+    begun: Future[subprocess.Popen[bytes]] = Future()
+    try:
+        Thread(target=_begin, args=(begun, arguments, environment, folder), name="headrace-shell").start()
+        return _run(begun.result(), output, timeout)
+    except BaseException:
+        if not begun.cancel() and begun.exception() is None and begun.result().returncode is None:
+            with begun.result() as process:
+                _stop_group(process)
+        raise
+
+
+def _run(process: subprocess.Popen[bytes], output: Output, timeout: float | None) -> int:
+    with process:
         # A thread that nobody waits for ends with the interpreter and runs no clean-up.
         kill = partial(_signal_group, process, signal.SIGKILL)
         atexit.register(kill)
@@ -121,34 +137,29 @@ def run_script(
             atexit.unregister(kill)
 
 
-class ProcessGroup(subprocess.Popen[bytes]):
-    """A process that leads a group, all of which is killed if an interrupt comes before it is known to have begun."""
-
-    def __init__(self, arguments: Sequence[str], **options: Any) -> None:
+def _begin(
+    begun: Future[subprocess.Popen[bytes]], arguments: Sequence[str], environment: Mapping[str, str], folder: str | None
+) -> None:
+    """Start the program, unless nobody wants it any more."""
+    if begun.set_running_or_notify_cancel():
         try:
-            super().__init__(arguments, start_new_session=True, **options)
-        except (OSError, ValueError):
-            raise
-        except BaseException:
-            # It exists from the moment on that it has an id.
-            if hasattr(self, "pid"):
-                _signal_group(self, signal.SIGKILL)
-                self.kill()
-                self.wait()
-            raise
+            begun.set_result(_start(arguments, environment, folder))
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+            begun.set_exception(error)
 
 
 def _start(arguments: Sequence[str], environment: Mapping[str, str], folder: str | None) -> subprocess.Popen[bytes]:
     if not hasattr(os, "killpg"):
         raise TaskRunError("ShellTask needs process groups, which this operating system does not have.")
     try:
-        return ProcessGroup(
+        return subprocess.Popen(  # noqa: S603 - running what it is given is what the task is for
             arguments,
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,
         )
     except (OSError, ValueError) as error:
         # What the system refuses: a script or environment that is too long, or one with null characters.

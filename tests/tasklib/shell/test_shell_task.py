@@ -18,7 +18,7 @@ import pytest
 
 from headrace.exceptions import DefinitionTypeError, TaskDefinitionError, TaskRunError, TaskTimeoutError
 from headrace_tasklib.shell import ShellCommandError, ShellTask
-from headrace_tasklib.shell.process import ProcessGroup
+from headrace_tasklib.shell.process import Output, run_script
 
 
 def failure_of(command, **options) -> ShellCommandError:
@@ -264,26 +264,18 @@ class TestInterruption:
         self.interrupt(ShellTask(f"trap '' TERM; echo $$ > {ready}; while :; do sleep 0.05; done"), ready)
         assert not is_running(ready.read_text().strip())
 
-    def test_reaches_a_process_that_has_hardly_begun(self):
-        reading, writing = os.pipe()
-        found = []
+    def test_reaches_a_command_that_is_just_being_started(self):
+        class Environment(dict):
+            def items(self):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)
+                return super().items()
 
-        def linger():
-            os.write(writing, b"%d\n" % os.getpid())
-            time.sleep(60)
-
-        def press():
-            found.append(os.read(reading, 20).decode().strip())
-            os.kill(os.getpid(), signal.SIGINT)
-
-        presser = threading.Thread(target=press)
-        presser.start()
+        duration = f"60.{os.getpid()}"
         with pytest.raises(KeyboardInterrupt):
-            ProcessGroup(["true"], preexec_fn=linger)
-        presser.join()
-        os.close(reading)
-        os.close(writing)
-        assert not is_running(found[0])
+            run_script(["/bin/sleep", duration], Environment(os.environ), None, Output())
+        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        assert duration not in listed.stdout
 
     def test_reaches_a_command_that_has_closed_its_output(self, tmp_path):
         ready = tmp_path / "pid"
