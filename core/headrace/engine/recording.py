@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from headrace import states as builtin_states
@@ -48,7 +49,7 @@ class Recorder:
     def queued(self, run: TaskRun, state: State) -> None:
         """Say that an attempt waits for slots, before any is asked for."""
         self._journal.waiting(
-            run.node.index, run.map_index, run.attempt, _name_of(state), state.message, state.timestamp
+            run.node.index, run.map_index, run.attempt, _name(type(state)), state.message, state.timestamp
         )
 
     def cancelling(self, message: str | None) -> None:
@@ -74,7 +75,7 @@ class Recorder:
                 run.node.index,
                 run.map_index,
                 run.attempt,
-                _name_of(state),
+                _name(type(state)),
                 state.message,
                 state.started,
                 state.timestamp,
@@ -99,7 +100,7 @@ class Recorder:
                 run.node.index,
                 run.map_index,
                 run.attempt - 1,
-                _name_of(ended),
+                _name(type(ended)),
                 ended.message,
                 ended.started,
                 ended.timestamp,
@@ -110,7 +111,7 @@ class Recorder:
             run.node.index,
             run.map_index,
             run.attempt,
-            _name_of(state),
+            _name(type(state)),
             state.message,
             state.timestamp,
             None if until is None else until.timestamp(),
@@ -135,6 +136,7 @@ class Recorder:
         return ValueRecord(location=where, digest=digest, type_name=type_name(type(value)))
 
 
-def _name_of(state: State) -> str:
-    """Return the name of the class of a state, or the nearest one that headrace has above it."""
-    return next(cls.__name__ for cls in type(state).__mro__ if cls.__name__ in _KNOWN)
+@cache
+def _name(kind: type[State]) -> str:
+    """Return the name of a class of states, or the nearest one that headrace has above it."""
+    return next(cls.__name__ for cls in kind.__mro__ if cls.__name__ in _KNOWN)
