@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from tests.core.testing.keeping_executor import KeepingExecutor
 
-from headrace.abc import Executor
+from headrace.abc import Executor, ExecutorContext
 from headrace.testing.executors import ExecutorConformance
+from headrace.testing.executors._leftovers import Leftovers
 from headrace.testing.executors._references import References
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +61,30 @@ class TestKeepingForEver(References):
 
     def make_executor(self) -> Executor:
         return KeepingExecutor(outlives_run=True)
+
+
+class ConnectsLate(KeepingExecutor):
+    """As a client does that finds out in its fourth run what it needs, and keeps that."""
+
+    def __init__(self, started: list[object]) -> None:
+        super().__init__()
+        self.started = started
+
+    def start(self, context: ExecutorContext, stack: ExitStack) -> None:
+        super().start(context, stack)
+        self.started.append(os.pipe() if len(self.started) == 3 else None)
+
+
+def test_what_is_set_up_once_is_not_left_behind_by_a_run():
+    started: list[Any] = []
+
+    class ConnectingLate(Leftovers):
+        def make_executor(self) -> Executor:
+            return ConnectsLate(started)
+
+    ConnectingLate().test_no_descriptors_are_left()
+    for descriptor in started[3]:
+        os.close(descriptor)
 
 
 @pytest.fixture(scope="module")
