@@ -112,10 +112,12 @@ def _line(grid: Grid, path: Path, port: float | None, lane: float | None) -> Lin
 
 
 def _simplified(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Drop points that repeat the one before, and those in the middle of a straight stretch."""
+    """Drop points in the middle of a straight stretch, and of two that are one to the eye the one that is no end."""
     kept = [points[0]]
     for x, y in points[1:]:
         if abs(x - kept[-1][0]) < _SAME and y - kept[-1][1] < _SAME:
+            if len(kept) > 1:
+                kept[-1] = x, y
             continue
         if len(kept) > 1 and abs(x - kept[-1][0]) < _SAME and abs(kept[-1][0] - kept[-2][0]) < _SAME:
             kept.pop()

@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from headrace.visualize import FORMATS, render
@@ -101,7 +101,22 @@ def test_no_two_nodes_overlap_and_all_are_inside(drawing: Drawing, direction: Di
         assert box.y + box.height <= result.height + 0.001
 
 
+BENT_EDGES = ["16 6", "16 9", "16 9", "16 10", "16 9", "10 9", "11 12", "16 11"]
+# A line that reaches its target just where it bends.
+BENT_AT_THE_END = Drawing(
+    title="",
+    nodes=tuple(
+        Node(id=str(number), label={9: "\ud800 lone", 12: "\x998\U0006e88c"}.get(number, "")) for number in range(17)
+    ),
+    edges=tuple(
+        Edge(source=source, target=target, label=None, mapped=False)
+        for source, target in (pair.split() for pair in BENT_EDGES)
+    ),
+)
+
+
 @quick
+@example(BENT_AT_THE_END, "LR")
 @given(drawings(), directions)
 def test_every_line_runs_forward_from_its_source_to_its_target(drawing: Drawing, direction: Direction) -> None:
     result = layout(drawing, direction)
