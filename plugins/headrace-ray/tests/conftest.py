@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from headrace import task
+from headrace import Task, task
 from headrace.abc import ExecutorContext
 from headrace.engine.runs import new_run_id
 from headrace.engine.worker import Work
@@ -85,8 +85,10 @@ class Desk:
         executor.start(ExecutorContext(flow_name="desk", flow_run_id=run_id, task_count=1), stack)
 
     def submit(self, function, *, task_args=None, **arguments):
-        """Hand over one call."""
-        made = task(function, **{"name": getattr(function, "__name__", "work"), **(task_args or {})})
+        """Hand over one call, of a function or of a task."""
+        made = function
+        if not isinstance(function, Task):
+            made = task(function, **{"name": getattr(function, "__name__", "work"), **(task_args or {})})
         key = self._next_key
         self._next_key += 1
         work = Work(key, made, f"{made.name}-{key}", arguments, -1, 1, None, False, self._frame, None)

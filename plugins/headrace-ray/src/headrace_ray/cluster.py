@@ -74,7 +74,8 @@ class Connection:
 
     def on_each_node(self, function: Callable[..., object], *args: object) -> list[Any]:
         """Call ``function`` on each node, in a process of its own, and return what to wait for."""
-        call: Any = ray.remote(max_retries=0, num_cpus=0)(function)
+        options: dict[str, Any] = {"max_retries": 0, "num_cpus": 0, "runtime_env": self.runtime_env}
+        call: Any = ray.remote(**options)(function)
         return [call.options(scheduling_strategy=_only(node)).remote(*args) for node in _nodes()]
 
     def cpus(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 from contextlib import suppress
@@ -16,16 +17,24 @@ from ray.exceptions import RayError
 from headrace.exceptions import ExecutorError, describe
 from headrace.log import get_logger
 from headrace.remote import replay
-from headrace_ray.landing import landed, mended
+from headrace_ray import faults
+from headrace_ray.departures import Departures
+from headrace_ray.flights import Flight
+from headrace_ray.inquiries import Inquiries
+from headrace_ray.landing import landed, mended, stopped
 from headrace_ray.mailbox import BEGUN, LATE, RECORDS, MailReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
-    from headrace_ray.dispatch import Flight, Store
+    from headrace.engine.worker import Outcome
+    from headrace_ray.cluster import Connection
+    from headrace_ray.dispatch import Store
+    from headrace_ray.flights import Passenger
+    from headrace_ray.inquiries import Report
     from headrace_ray.window import Window
-    from headrace_ray.worker import Reply
+    from headrace_ray.worker import Answer, Reply
 
 __all__ = ["Collector"]
 
@@ -34,6 +43,10 @@ _SHORT: Final = 0.008
 _LONG: Final = 0.05
 # How much of what is with Ray is worth being collected at once.
 _SHARE: Final = 4
+# Seconds between looks at what waits or takes long.
+_OFTEN: Final = 0.1
+# Seconds after which work that left together, and is short, takes long.
+_TOO_LONG: Final = 0.5
 # Seconds after which a task that runs may have something to say before it ends.
 _WHILE: Final = 2.0
 _EVERY: Final = 1.0
@@ -41,7 +54,7 @@ _EVERY: Final = 1.0
 _GRACE: Final = 0.5
 # Seconds that it takes to die.
 _DYING: Final = 1.0
-# As many pieces of work are brought by Ray itself, which costs more than looking after many at once, and is faster.
+# As many flights are brought by Ray itself, which costs more than looking after many at once, and is faster.
 _FEW: Final = 4
 _STOPPING: Final = 10.0
 
@@ -55,6 +68,7 @@ class Collector:
 
     def __init__(
         self,
+        connection: Connection,
         store: Store,
         window: Window,
         mailbox: str,
@@ -67,18 +81,20 @@ class Collector:
         self._window = window
         self._mailbox = mailbox
         self._look_around = look_around
-        self._looked = time.monotonic()
-        # What is out, by the key of the work, and as far as the thread has taken it in, by what it waits for.
-        self._out: dict[int, Flight] = {}
+        self._looked = self._attended = time.monotonic()
+        self._departures = Departures(lambda: window.cpus, self._left, self._land)
+        self._inquiries = Inquiries(connection, lambda reports: self._new.put(partial(self._hear, reports)))
+        # What is out, by the key of the work, and the flights that the thread looks after, by what it waits for.
+        self._out: dict[int, Passenger] = {}
         self._flights: dict[Any, Flight] = {}
-        self._new: SimpleQueue[Flight | None] = SimpleQueue()
+        self._new: SimpleQueue[Flight | Callable[[], object] | None] = SimpleQueue()
         self._stopped = False
         # What was killed, and when it ought to be dead.
-        self._doomed: list[Flight] = []
+        self._doomed: list[Passenger] = []
         self._doom = 0.0
         self._pause = _SHORT
         # Work with a timeout, by key.
-        self._timed: dict[int, Flight] = {}
+        self._timed: dict[int, Passenger] = {}
         self._mail: MailReader | None = None
         self._mail_failed = False
         self._opening = Lock()
@@ -90,37 +106,36 @@ class Collector:
         """Begin to wait."""
         self._thread.start()
 
-    def send(self, flight: Flight) -> None:
+    def send(self, passenger: Passenger) -> None:
         """Let a piece of work begin and wait for it."""
-        if flight.timed:
+        key = passenger.work.key
+        if passenger.route.timed:
             self._open_mailbox()
-            self._timed[flight.work.key] = flight
-        flight.leave()
-        self._window.leave(flight.cpus)
-        out = self._out
-        out[flight.work.key] = flight
-        if flight.timed or len(out) > _FEW:
-            self._new.put(flight)
-        else:
-            flight.ref.future().add_done_callback(partial(self._arrived, flight))
+            self._timed[key] = passenger
+        self._window.leave(passenger.route.cpus)
+        self._out[key] = passenger
+        self._departures.join(passenger)
 
     def cancel(self, *, force: bool) -> None:
         """Stop everything that is with Ray; what has begun is interrupted, or killed."""
-        flights = list(self._out.values())
+        passengers = list(self._out.values())
+        for passenger in self._departures.cancel(passengers):
+            self._stop_before(passenger)
+        flights = [flight for flight in _flights_of(passengers) if flight.refused is None]
         for flight in flights:
-            flight.cancelled = True
             with suppress(RayError):
                 ray.cancel(flight.ref, force=force)
             if force:
                 self._new.put(flight)
         if force and flights:
-            self._doomed, self._doom = flights, time.monotonic() + _DYING
+            self._doomed, self._doom = passengers, time.monotonic() + _DYING
 
     def stop(self) -> None:
         """Kill what is left, and end."""
         self._stopped = True
         self._new.put(None)
         self._thread.join(_STOPPING)
+        self._inquiries.close()
         self.cancel(force=True)
         self._out.clear()
         self._flights.clear()
@@ -142,12 +157,76 @@ class Collector:
             "Tasks that go on cannot tell this process what they log, nor when they began: %s", describe(error)
         )
 
+    # -- any thread ----------------------------------------------------------------------------------------------
+
+    def _left(self, flight: Flight) -> None:
+        if flight.timed or self._departures.aloft > _FEW:
+            self._new.put(flight)
+        else:
+            flight.ref.future().add_done_callback(partial(self._arrived, flight))
+
+    def _arrived(self, flight: Flight, future: Future[bytes]) -> None:
+        """Deliver what came by itself. Called in a thread of Ray's, for what went when little else was out."""
+        data = future.exception() or future.result()
+        answer: Answer | None = pickle.loads(data) if isinstance(data, bytes) else None
+        replies = None if answer is None else _replies(answer)
+        if answer is None or replies is None or any(reply is None or reply.mailed for reply in replies):
+            self._new.put(partial(self._land, flight, data))
+            return
+        if self._land_on_time(flight, answer):
+            # In a thread of Ray's nothing may leave: that may have to wait for Ray.
+            self._new.put(partial(self._departures.go, flight.route))
+        self._unload(flight, replies)
+
+    def _land_on_time(self, flight: Flight, answer: Answer) -> bool:
+        """Take note that a flight has landed and how long it took; tell whether others wait for that."""
+        if None in answer.replies:
+            # It was more than could be done in a moment.
+            flight.route.pace.note(_TOO_LONG)
+        else:
+            flight.route.pace.note(answer.longest)
+        return self._departures.landed(flight)
+
+    def _unload(self, flight: Flight, replies: Iterable[Reply | None]) -> None:
+        for passenger, reply in zip(flight.passengers, replies, strict=True):
+            # What was taken away meanwhile flies with another one.
+            if passenger.flight is not flight:
+                continue
+            if reply is None:
+                self._send_again(passenger)
+            else:
+                self._end(passenger, flight, flight.reply or reply)
+
+    def _send_again(self, passenger: Passenger) -> None:
+        """Send work alone that has not begun, or what is as good as that."""
+        if passenger.work.key in self._out and not self._departures.join_again(passenger):
+            self._stop_before(passenger)
+
+    def _end(self, passenger: Passenger, flight: Flight, reply: Reply | BaseException) -> None:
+        if self._out.pop(passenger.work.key, None) is None:
+            return
+        try:
+            outcome = landed(passenger, flight, reply, self._store)
+        except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
+            outcome = passenger.work.failed(error)
+        self._deliver(passenger, outcome)
+
+    def _stop_before(self, passenger: Passenger) -> None:
+        if self._out.pop(passenger.work.key, None) is not None:
+            self._deliver(passenger, stopped(passenger))
+
+    def _deliver(self, passenger: Passenger, outcome: Outcome) -> None:
+        if self._timed:
+            self._timed.pop(passenger.work.key, None)
+        self._window.land(passenger.route.cpus)
+        passenger.deliver(outcome)
+
     # -- the collector's thread ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopped:
-            self._take_in()
             try:
+                self._take_in()
                 self._round()
             except Exception as error:  # noqa: BLE001 - without this thread the run would wait for ever
                 self._give_up(error)
@@ -156,19 +235,32 @@ class Collector:
         """Take in what was sent meanwhile; if nothing is out, wait for something."""
         new, flights = self._new, self._flights
         while not (flights and new.empty()):
+            if time.monotonic() - self._attended > _OFTEN:
+                self._attend()
             try:
-                flight = new.get(timeout=_WHILE)
+                item = new.get(timeout=_OFTEN if self._out else _WHILE)
             except Empty:
-                self._adopt()
                 continue
-            if flight is None:
+            if item is None:
                 return
-            flights[flight.ref] = flight
+            if isinstance(item, Flight):
+                flights[item.ref] = item
+            else:
+                item()
 
-    def _adopt(self) -> None:
-        """Wait here for what was to come by itself and takes long, since more can be done about it here."""
+    def _attend(self) -> None:
+        """See to what waits or takes long."""
         now = time.monotonic()
-        slow = [flight for flight in list(self._out.values()) if now - flight.since > _WHILE]
+        self._attended = now
+        self._departures.hurry()
+        flights = _flights_of(list(self._out.values()))
+        for flight in flights:
+            # Asked about less and less often: it may be that it waits for its turn.
+            if not flight.single and now - flight.asked > max(_TOO_LONG, flight.asked - flight.since):
+                flight.asked = now
+                self._inquiries.ask(flight)
+        # More can be done here about what was to come by itself and takes long.
+        slow = [flight for flight in flights if now - flight.since > _WHILE and not flight.landed]
         self._flights.update((flight.ref, flight) for flight in slow)
         if slow and self._mail is None:
             self._open_mailbox()
@@ -184,9 +276,10 @@ class Collector:
             self._kill_what_is_late(now)
         if self._doomed and now > self._doom:
             self._kill_what_is_left()
+        if now - self._attended > _OFTEN:
+            self._attend()
         if now - self._looked > _EVERY:
             self._looked = now
-            self._adopt()
             self._look_around()
 
     def _ready(self, refs: list[Any]) -> list[Any]:
@@ -203,42 +296,73 @@ class Collector:
         self._pause = _SHORT if ready else min(2 * self._pause, _LONG)
         return ready
 
-    def _arrived(self, flight: Flight, future: Future[bytes]) -> None:
-        """Deliver what came by itself. Called in a thread of Ray's, for what went when little else was out."""
-        answer = future.exception() or future.result()
-        reply = pickle.loads(answer) if isinstance(answer, bytes) else None
-        if reply is None or reply.mailed:
-            self._new.put(flight)
-        else:
-            self._deliver(flight, reply)
-
-    def _land(self, flight: Flight, answer: bytes | BaseException) -> None:
+    def _land(self, flight: Flight, data: bytes | BaseException) -> None:
+        if isinstance(data, BaseException):
+            self._crash(flight, data)
+            return
         try:
-            if isinstance(answer, BaseException):
-                # Ray complains about errors that nobody looks at, and this is one twice.
-                _answer(flight.result)
-            if mended(flight, answer):
+            answer: Answer = pickle.loads(data)
+            replies = _replies(answer)
+        except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
+            self._crash(flight, error)
+            return
+        if self._land_on_time(flight, answer):
+            self._departures.go(flight.route)
+        if self._mail is not None and any(reply is not None and reply.mailed for reply in replies):
+            # What was mailed before comes first: what the task logged, or its outcome, if it was too late.
+            self._take(self._mail.flush)
+        self._unload(flight, replies)
+
+    def _crash(self, flight: Flight, error: BaseException) -> None:
+        if flight.refused is None:
+            # Ray complains about errors that nobody looks at, and this is one twice.
+            _answer(flight.result)
+        if flight.single and self._leaves_anew(flight, error):
+            return
+        if self._departures.landed(flight):
+            self._departures.go(flight.route)
+        if flight.timed and self._mail is not None and flight.refused is None:
+            self._take(self._mail.flush)
+        if flight.single or flight.cancelled or flight.refused is not None:
+            for passenger in flight.passengers:
+                if passenger.flight is flight:
+                    self._end(passenger, flight, flight.reply or error)
+        elif faults.own_error(error) or faults.lost_object(error):
+            # Nothing of it has begun, and each has to hear of that by itself.
+            self._unload(flight, [None] * len(flight.passengers))
+        else:
+            flight.route.pace.never()
+            self._inquiries.ask(flight, error)
+
+    def _leaves_anew(self, flight: Flight, error: BaseException) -> bool:
+        with suppress(RayError):
+            if mended(flight, error):
                 flight.leave()
                 self._new.put(flight)
-                return
-            reply: Reply | BaseException = pickle.loads(answer) if isinstance(answer, bytes) else answer
-            if self._mail is not None and (flight.timed if isinstance(reply, BaseException) else reply.mailed):
-                # What was mailed before comes first: what the task logged, or its outcome, if it was too late.
-                self._take(self._mail.flush)
-        except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
-            reply = error
-        self._deliver(flight, flight.reply or reply)
+                return True
+        return False
 
-    def _deliver(self, flight: Flight, reply: Reply | BaseException) -> None:
-        if self._out.pop(flight.work.key, None) is None:
-            return
-        self._timed.pop(flight.work.key, None)
-        self._window.land(flight.cpus)
-        try:
-            outcome = landed(flight, reply, self._store)
-        except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
-            outcome = flight.work.failed(error)
-        flight.deliver(outcome)
+    def _hear(self, reports: list[Report]) -> None:
+        """Take note of how far flights are: what has ended is delivered, and what has not begun leaves anew."""
+        for flight, error, findings, certain in reports:
+            begun, ended = findings or (set(), {})
+            if findings is not None:
+                # There is nothing more to find out before it lands.
+                flight.asked = math.inf
+            elif error is None or not (certain and faults.is_of_one_process(error)):
+                # It has not begun yet; or, if it has failed, nobody knows.
+                begun = set(range(len(flight.passengers)))
+            for place, passenger in enumerate(flight.passengers):
+                if passenger.flight is not flight:
+                    continue
+                data = ended.get(place)
+                reply: Reply | None = pickle.loads(data) if data else None
+                if reply is not None and not reply.is_elsewhere:
+                    self._end(passenger, flight, reply)
+                elif place not in begun or data == b"":
+                    self._send_again(passenger)
+                elif error is not None:
+                    self._end(passenger, flight, error)
 
     def _give_up(self, error: Exception) -> None:
         """Deliver everything as lost, since Ray cannot be asked about it any more."""
@@ -246,7 +370,8 @@ class Collector:
         reason.__cause__ = error
         flights, self._flights = self._flights, {}
         for flight in flights.values():
-            self._deliver(flight, reason)
+            for passenger in flight.passengers:
+                self._end(passenger, flight, reason)
 
     # -- what workers say meanwhile ------------------------------------------------------------------------------
 
@@ -257,17 +382,22 @@ class Collector:
                     for fields in content:
                         replay(fields)
                 elif kind == BEGUN and content in self._timed:
-                    self._timed[content].begin()
+                    self._flight_of(content).begin()
                 elif kind == LATE and content[0] in self._timed:
-                    flight = self._timed[content[0]]
+                    flight = self._flight_of(content[0])
                     flight.reply = content[1]
                     # It waits for that; what the task has started ends with its process.
                     ray.cancel(flight.ref, force=True)
         except RayError as error:
             self._do_without_mail(error)
 
+    def _flight_of(self, key: int) -> Flight:
+        flight = self._timed[key].flight
+        assert flight is not None
+        return flight
+
     def _kill_what_is_late(self, now: float) -> None:
-        for flight in list(self._timed.values()):
+        for flight in _flights_of(list(self._timed.values())):
             if flight.deadline is not None and now > flight.deadline + _GRACE and not flight.late:
                 flight.late = True
                 ray.cancel(flight.ref, force=True)
@@ -279,8 +409,17 @@ class Collector:
         and does not hear any more that it is to end the process.
         """
         doomed, self._doomed = self._doomed, []
-        if any(flight.work.key in self._out for flight in doomed):
-            self._kill({flight.mark for flight in doomed})
+        if any(passenger.work.key in self._out for passenger in doomed):
+            self._kill({passenger.route.mark for passenger in doomed})
+
+
+def _flights_of(passengers: Iterable[Passenger]) -> list[Flight]:
+    """Return what these are on, each flight once."""
+    return list({id(flight): flight for each in passengers if (flight := each.flight) is not None}.values())
+
+
+def _replies(answer: Answer) -> list[Reply | None]:
+    return [None if data is None else pickle.loads(data) for data in answer.replies]
 
 
 def _answers(refs: list[Any]) -> list[bytes | BaseException]:

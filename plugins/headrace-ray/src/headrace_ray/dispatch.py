@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import ray
@@ -18,6 +17,7 @@ from headrace.references import ResultReference
 from headrace.remote import Courier, Levels, Part
 from headrace.remote.pickles import Pickler
 from headrace_ray import faults, worker
+from headrace_ray.flights import Passenger, Route
 from headrace_ray.parcels import pack, size_of
 from headrace_ray.references import Cargo, LostObjectError, StoredReference, loading
 from headrace_ray.resources import demands, lacking
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from headrace.engine.worker import Outcome, Work
     from headrace_ray.cluster import Connection
     from headrace_ray.parcels import Parcel
-    from headrace_ray.worker import Reply
 
-__all__ = ["Dispatcher", "Flight", "Store"]
+__all__ = ["Dispatcher", "Store"]
 
 # What is larger does not travel inside a call, or with each call of a task.
 _LARGE: Final = 65_536
@@ -75,90 +74,6 @@ def _unfetched(name: str, error: Exception) -> ResultError:
     return LostObjectError(name, lost, type(faults.inner(error)).__name__)
 
 
-class Route(NamedTuple):
-    """How work of one task goes: the Ray task, and what all calls have in common."""
-
-    function: Any
-    head: bytes
-    parts: tuple[Any, ...]
-    mark: str
-    timed: bool
-    cpus: float
-
-
-class Flight:
-    """One piece of work that is with Ray.
-
-    ``ref`` is what is ready when it has ended and ``result`` the object that its result may be. ``started`` is when a
-    task with a timeout began, in seconds since the epoch, and ``deadline`` when it is to be killed, as `time.monotonic`
-    counts. ``reply`` is what came back another way.
-    """
-
-    __slots__ = (
-        *(
-            "_call",
-            "_route",
-            "cancelled",
-            "cargo",
-            "deadline",
-            "deliver",
-            "departures",
-            "late",
-            "ref",
-            "reply",
-            "result",
-        ),
-        *("sent", "since", "started", "work"),
-    )
-
-    def __init__(
-        self, work: Work, deliver: Callable[[Outcome], object], route: Route, call: bytes, cargo: Cargo
-    ) -> None:
-        self.work = work
-        self.deliver = deliver
-        self.cargo = cargo
-        self.since = time.monotonic()
-        self.started: float | None = None
-        self.deadline: float | None = None
-        self.cancelled = False
-        self.late = False
-        self.departures = 0
-        self.reply: Reply | None = None
-        self.sent: tuple[Any, ...] = ()
-        self.ref: Any = None
-        self.result: Any = None
-        self._route = route
-        self._call = call
-
-    @property
-    def timed(self) -> bool:
-        """Whether the task has a timeout."""
-        return self._route.timed
-
-    @property
-    def mark(self) -> str:
-        """What the title of the process that does this work holds."""
-        return self._route.mark
-
-    @property
-    def cpus(self) -> float:
-        """How many CPUs the task asks for."""
-        return self._route.cpus
-
-    def begin(self) -> None:
-        """Note that the task has begun just now."""
-        self.started = time.time()
-        self.deadline = time.monotonic() + float(self.work.task.timeout or 0)
-
-    def leave(self) -> None:
-        """Begin, or begin anew."""
-        route = self._route
-        self.departures += 1
-        if self.cargo.sources:
-            self.sent = tuple([source.ref for source in self.cargo.sources])
-        self.ref, self.result = route.function.remote(route.head + self._call, *route.parts, *self.sent)
-
-
 def _new_mark() -> str:
     return f"[{uuid4().hex[:10]}]"
 
@@ -181,7 +96,7 @@ class Dispatcher:
         # Values by id, held so that the ids stay theirs.
         self._large: dict[int, tuple[object, StoredReference]] = {}
 
-    def flight(self, work: Work, deliver: Callable[[Outcome], object]) -> Flight:
+    def passenger(self, work: Work, deliver: Callable[[Outcome], object]) -> Passenger:
         """Return ``work``, ready to leave.
 
         Raises `TransferError` for what cannot be sent, and `HeadraceError` for what the task asks for in vain.
@@ -189,7 +104,7 @@ class Dispatcher:
         run, task = self._courier.parts(work)
         route = self._routes.get(task.id) or self._new_route(work, run, task)
         call, cargo = self._called(work)
-        return Flight(work, deliver, route, call, cargo)
+        return Passenger(work, deliver, route, call, cargo)
 
     def begin_anew(self) -> None:
         """Give what is sent from now on another mark, since what was sent before is killed."""
@@ -208,9 +123,9 @@ class Dispatcher:
             self._function.options(**options),
             worker.joined(head),
             run_beside + task_beside,
-            self._mark,
-            timed,
-            options.get("num_cpus", 1),
+            mark=self._mark,
+            timed=timed,
+            cpus=options.get("num_cpus", 1),
         )
         self._routes[task.id] = route
         return route

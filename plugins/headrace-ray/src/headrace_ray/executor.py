@@ -110,12 +110,12 @@ class RayExecutor(Executor):
         if self._run is None:
             raise ExecutorError("Executor 'ray' has not been started.")
         try:
-            flight = self._run.dispatcher.flight(work, deliver)
+            passenger = self._run.dispatcher.passenger(work, deliver)
         except (TaskDefinitionError, ExecutorError) as error:
             # What the task asks for is its own mistake.
             deliver(Outcome(work.key, Failed(describe(error), error)))
             return
-        self._run.collector.send(flight)
+        self._run.collector.send(passenger)
 
     def cancel(self, *, force: bool) -> None:
         """Interrupt what runs, or kill its processes, and take back the rest."""
@@ -135,7 +135,7 @@ class _Run:
         self._store = Store(connection)
         self.dispatcher = Dispatcher(connection, self._store, versions)
         self.collector = Collector(
-            self._store, window, self.dispatcher.mailbox, look_around=self._look_around, kill=self._kill
+            connection, self._store, window, self.dispatcher.mailbox, look_around=self._look_around, kill=self._kill
         )
         window.cpus = connection.cpus()
         self._looked = time.monotonic()

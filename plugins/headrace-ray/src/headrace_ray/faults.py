@@ -6,12 +6,17 @@ from ray import exceptions
 
 from headrace.exceptions import ExecutorError, HeadraceError, WorkerCrashedError, describe
 
-__all__ = ["inner", "is_cancellation", "lost_object", "own_error", "translated"]
+__all__ = ["inner", "is_cancellation", "is_of_one_process", "lost_object", "own_error", "translated"]
 
 
 def is_cancellation(error: BaseException) -> bool:
     """Tell whether a Ray task ended because it was cancelled."""
     return isinstance(error, exceptions.TaskCancelledError)
+
+
+def is_of_one_process(error: BaseException) -> bool:
+    """Tell whether a worker process ended, and nothing else did: its node is there to be asked about it."""
+    return isinstance(inner(error), exceptions.WorkerCrashedError | exceptions.OutOfMemoryError)
 
 
 def lost_object(error: BaseException) -> str | None:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
 import subprocess
+import time
 from contextlib import nullcontext, suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace.exceptions import TransferError
 from headrace.remote import Call, Levels, PackedOutcome, Part, Workshop, pack_outcome
 from headrace.remote.pickles import Pickler, load
-from headrace.states import TimedOut
+from headrace.states import Cancelled, TimedOut
 from headrace_ray import environment
+from headrace_ray.ledger import Ledger
 from headrace_ray.parcels import Parcel, arriving, pack, size_of, unpack
 from headrace_ray.recorder import Recorder, wait_for_the_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from headrace.engine.worker import Outcome, Work
 
-__all__ = ["Head", "Reply", "cut", "end_processes", "joined", "read_back", "run"]
+__all__ = ["Answer", "Batch", "Head", "Reply", "cut", "end_processes", "joined", "read_back", "run"]
 
 # A result whose pickle is not larger travels with the outcome.
 MOST_INLINE: Final = 8192
+# Seconds after which nothing more of a batch begins.
+_MOMENT: Final = 0.05
 _KEPT_RUNS: Final = 4
 _KEPT_HEADS: Final = 64
 
@@ -62,30 +67,108 @@ class Reply(NamedTuple):
     size: int = 0
     length: int | None = None
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether there is a result that is an object of its own."""
+        return self.has_result and self.data is None
+
+
+class Batch(NamedTuple):
+    """Calls of one task that are sent together, or a single one.
+
+    Each is a pickle and says which of the parcels beside the batch it needs, in the order of the positions in it.
+    """
+
+    name: bytes
+    calls: list[tuple[bytes, tuple[int, ...]]]
+
+
+class Answer(NamedTuple):
+    """What came of a batch: a pickled `Reply` for each call, None for one that was not run and is to be sent by itself.
+
+    ``longest`` is how many seconds the longest of them took.
+    """
+
+    replies: list[bytes | None]
+    longest: float
+
 
 def joined(head: Head) -> bytes:
-    """Return the head of all calls of a task, to which each call is appended: Ray takes its time for each argument."""
+    """Return the head of all calls of a task, to which each batch is appended: Ray takes its time for each argument."""
     data = pickle.dumps(head, pickle.HIGHEST_PROTOCOL)
     return len(data).to_bytes(4, "big") + data
 
 
-def run(head_and_call: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]:
-    """Do a piece of work; return a pickled `Reply`, and the result if it stays with Ray.
+def run(head_and_batch: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]:
+    """Do what is in a batch; return a pickled `Answer`, and the result of the last if it stays with Ray.
 
-    Raises `TransferError` for what cannot be read here, and `ExecutorError` where versions differ.
+    Raises `ExecutorError` where versions differ, and `TransferError` for a single call that cannot be read here.
     """
-    end = 4 + int.from_bytes(head_and_call[:4], "big")
-    head = _head(head_and_call[4:end])
-    work = _work(head, head_and_call[end:], parcels)
+    end = 4 + int.from_bytes(head_and_batch[:4], "big")
+    head = _head(head_and_batch[4:end])
+    beside = _provided(head, parcels)
+    batch: Batch = pickle.loads(head_and_batch[end:])
+    if len(batch.calls) > 1:
+        answer, result = _run_many(head, batch, beside)
+    else:
+        began = time.perf_counter()
+        reply, result, _ = _done(head, _work(head, *batch.calls[0], beside))
+        answer = Answer([reply], time.perf_counter() - began)
+    return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL), result
+
+
+def _work(head: Head, call: bytes, places: tuple[int, ...], beside: Sequence[Parcel]) -> Work:
+    with arriving([beside[place] for place in places]) if places else nullcontext():
+        fields = load(call, "What the task is called with")
+    return _workshop(head.mailbox).work(head.run.id, head.task.id, Call(*fields))
+
+
+def _done(head: Head, work: Work) -> tuple[bytes, Parcel | bytes, bool]:
+    """Do a piece of work; return the pickled reply, the result if it stays with Ray, and whether it was interrupted."""
     bench = _bench()
     with bench.recorder.recording(head, work.key) as recorder:
-        reply, result = _reply(work, work(), bench.pickler)
+        outcome = work()
+        interrupted = isinstance(outcome.state, Cancelled)
+        reply, result = _reply(work, outcome, bench.pickler)
         records, mailed = recorder.rest()
     if records or mailed:
         reply = reply._replace(records=records, mailed=mailed)
     if reply.late and head.timed:
         wait_for_the_end(head.mailbox, work.key, reply)
-    return pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result
+    return pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result, interrupted
+
+
+def _run_many(head: Head, batch: Batch, beside: Sequence[Parcel]) -> tuple[Answer, Parcel | bytes]:
+    """Run one call after the other, for a moment, and as long as each leaves nothing but a small result.
+
+    What has not begun by then is left for other workers, and so is what was taken away meanwhile.
+    """
+    replies: list[bytes | None] = [None] * len(batch.calls)
+    longest, began = 0.0, time.perf_counter()
+    result: Parcel | bytes = b""
+    # Who cancels the run interrupts this, too; and what cannot be noted must not begin.
+    with suppress(KeyboardInterrupt, OSError):
+        ledger = _bench().ledger
+        ledger.open(batch.name)
+        for place, (call, places) in enumerate(batch.calls):
+            if not ledger.begin(place):
+                break
+            before = time.perf_counter()
+            try:
+                work = _work(head, call, places, beside)
+            except TransferError:
+                # It says so when it is sent by itself.
+                ledger.end(place, b"")
+                continue
+            reply, result, interrupted = _done(head, work)
+            replies[place] = reply
+            ledger.end(place, reply)
+            now = time.perf_counter()
+            longest = max(longest, now - before)
+            if result or interrupted or now - began > _MOMENT:
+                break
+        ledger.write()
+    return Answer(replies, longest), result
 
 
 @lru_cache(maxsize=_KEPT_HEADS)
@@ -101,6 +184,13 @@ class _Bench:
         self.pickler = Pickler()
         self.recorder = Recorder()
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Where to note what has become of a batch; raise OSError if no file can be made."""
+        ledger = Ledger()
+        atexit.register(ledger.close)
+        return ledger
+
 
 @lru_cache(maxsize=1)
 def _bench() -> _Bench:
@@ -113,14 +203,12 @@ def _workshop(_mailbox: str) -> Workshop:
     return Workshop()
 
 
-def _work(head: Head, call: bytes, parcels: tuple[Parcel, ...]) -> Work:
+def _provided(head: Head, parcels: tuple[Parcel, ...]) -> tuple[Parcel, ...]:
+    """Take in what all calls of the task have in common, if it is new here, and return the parcels of the calls."""
     workshop = _workshop(head.mailbox)
     if head.task.id not in workshop:
         _provide(workshop, head, parcels)
-    beside = parcels[(not head.run.data) + (not head.task.data) :]
-    with arriving(beside) if beside else nullcontext():
-        fields = load(call, "What the task is called with")
-    return workshop.work(head.run.id, head.task.id, Call(*fields))
+    return parcels[(not head.run.data) + (not head.task.data) :]
 
 
 def _provide(workshop: Workshop, head: Head, parcels: tuple[Parcel, ...]) -> None:
