@@ -240,8 +240,8 @@ class RunJournal(ABC):
     """
 
     @abstractmethod
-    def began(self, node: int, map_index: int, attempt: int, at: float, inputs: bytes | None = None, /) -> None:
-        """Say that an attempt begins; before anything of it runs. ``inputs`` is a digest of its arguments."""
+    def began(self, node: int, map_index: int, attempt: int, at: float, /) -> None:
+        """Say that an attempt begins; before anything of it runs."""
 
     @abstractmethod
     def expanded(self, node: int, count: int, at: float, /) -> None:
@@ -298,6 +298,13 @@ class RunJournal(ABC):
         """Say that a task run has finished, which is final, and what came of it.
 
         A value that is at a location is there for good before this is called.
+        """
+
+    @abstractmethod
+    def taken_over(self, record: TaskRunRecord, /) -> None:
+        """Say that a task run stays as an earlier run has finished it, which is known only now that the run goes on.
+
+        ``record`` has the value, and the id of the run that did the work in ``taken_from``.
         """
 
     @abstractmethod

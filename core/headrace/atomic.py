@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
+import time
 from pathlib import Path
+from typing import Final
 
 from headrace.fault_points import reached
 
-__all__ = ["make_folder", "publish", "write_atomically"]
+__all__ = ["is_being_written", "make_folder", "publish", "temporary_beside", "write_atomically"]
+
+# What follows the process id in temporary names, and how they go on in files that SQLite puts beside them.
+_MAKER: Final = re.compile(r"(?:^\.|-)(\d+)-\w{8}(?:\.\w+)?\.tmp")
+# A process that is in another container cannot be seen from here.
+_A_MOMENT: Final = 60.0
+
+
+def temporary_beside(path: Path, kind: str = "") -> Path:
+    """Return a new name beside ``path`` for a file that is not complete yet, which says whose it is."""
+    return path.with_name(f".{path.name}-{os.getpid()}-{os.urandom(4).hex()}{kind}.tmp")
+
+
+def is_being_written(path: Path) -> bool:
+    """Tell whether the process that makes a temporary file may be at it still.
+
+    That is so if the file's name says which process that is, and it lives or the file has changed a moment ago.
+    """
+    from headrace.history.owners import is_running  # noqa: PLC0415 - few look for what others left behind
+
+    maker = _MAKER.search(path.name)
+    if maker is None:
+        return False
+    try:
+        return is_running(int(maker[1])) or time.time() - path.lstat().st_mtime < _A_MOMENT
+    except FileNotFoundError:
+        return True
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
@@ -19,7 +48,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> Non
     flushed. After a crash or a power cut there is the old file or the new one, never half of one. Raises OSError and
     leaves no temporary file behind.
     """
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{os.getpid()}-", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -36,6 +36,7 @@ HeadraceError
 │   └── SecretNotFoundError (LookupError)
 ├── ResultError
 │   ├── ResultReleasedError (LookupError) a value was dropped after its last reader
+│   ├── ForeignResultError (ValueError)   the cache holds what another project wrote
 │   ├── ResultFormError (TypeError)       a result cannot be turned into bytes
 │   ├── ResultLocationError (ValueError)  a location lies outside its store
 │   └── ResultNotFoundError (LookupError)
@@ -74,6 +75,7 @@ __all__ = [
     "ExecutorError",
     "FlowDefinitionError",
     "FlowFileError",
+    "ForeignResultError",
     "GraphvizError",
     "HeadraceError",
     "HistoryBusyError",
@@ -131,11 +133,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return the class and the message of ``error``; never raises, whatever its ``__str__`` does."""
+    """Return the class of ``error``, and its message if it has one; never raises, whatever its ``__str__`` does."""
+    name = type(error).__name__
     try:
-        return f"{type(error).__name__}: {error}"
+        text = str(error)
+        return f"{name}: {text}" if text else name
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
-        return f"{type(error).__name__}: (its message cannot be shown)"
+        return f"{name}: (its message cannot be shown)"
 
 
 class HeadraceError(Exception):
@@ -417,6 +421,18 @@ class ResultReleasedError(ResultError, LookupError):
         super().__init__(
             message or "This value was released after the last task that reads it had finished.",
             hint=hint or 'Run the flow with `keep_results="all"`, or store results with `results="file:..."`.',
+        )
+
+
+class ForeignResultError(ResultError, ValueError):
+    """What the cache has at ``location`` does not carry the seal of this project, so it is not loaded."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        super().__init__(
+            f"{location} was not written by this project, or was changed since, so it is not loaded.",
+            hint="If other projects share this cache, give all of them one key: HEADRACE_KEY, or `history/key` in "
+            "`.headrace`. If none does, find out who wrote there.",
         )
 
 

@@ -65,7 +65,7 @@ class Masker:
 
     def is_in(self, data: bytes) -> bool:
         """Tell whether ``data``, such as a pickle, has one of the values in it, as UTF-8."""
-        return any(form.encode("utf-8", "surrogatepass") in data for form in self._forms)
+        return bool(self._forms) and any(form.encode("utf-8", "surrogatepass") in data for form in self._forms)
 
     @property
     def is_empty(self) -> bool:

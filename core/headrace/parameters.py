@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from headrace.exceptions import DefinitionTypeError, MissingParameterError, ParameterTypeError, TaskDefinitionError
+from headrace.masking import MASK
 from headrace.tasks import Task
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Parameter(Task):
         required: True makes it required although there is a default.
         type: what a text from the command line is read as; by default the type of the default value.
         tags: as for any task.
+        secret: True keeps the value out of the history, of what watches the run is told, and of the cache, and masks
+            it in what is logged. It has no default but None.
     """
 
     def __init__(
@@ -50,9 +53,17 @@ class Parameter(Task):
         required: bool | None = None,
         tags: Iterable[str] | None = None,
         type: Any = None,  # noqa: A002 - what a user would call it
+        *,
+        secret: bool = False,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise TaskDefinitionError(f"A parameter needs a name, and got {name!r}.")
+        if secret and default is not NO_DEFAULT and default is not None:
+            raise TaskDefinitionError(
+                f"Parameter {name!r} is secret and has a default, which everybody who has the flow can read.",
+                hint="Leave the default out, or say None.",
+            )
+        self.secret = secret
         self.default = default
         self.required = default is NO_DEFAULT if required is None else required
         self.type = type
@@ -98,7 +109,7 @@ class Parameter(Task):
         try:
             return from_text(text, self.value_type)
         except ValueError as error:
-            raise ParameterTypeError(self.name, text, describe_type(self.value_type)) from error
+            self._refuse(text, describe_type(self.value_type), error)
 
     def read(self, value: Any) -> Any:
         """Return ``value``, as a file of JSON or TOML has it, as a value; raise ParameterTypeError if it is not one."""
@@ -107,7 +118,13 @@ class Parameter(Task):
         try:
             return from_data(value, self.value_type)
         except ValueError as error:
-            raise ParameterTypeError(self.name, value, describe_type(self.value_type)) from error
+            self._refuse(value, describe_type(self.value_type), error)
+
+    def _refuse(self, value: Any, expected: str, error: ValueError) -> NoReturn:
+        if self.secret:
+            # What could not read the value may have put it into its message.
+            raise ParameterTypeError(self.name, MASK, expected) from None
+        raise ParameterTypeError(self.name, value, expected) from error
 
     @property
     def value_type(self) -> Any:

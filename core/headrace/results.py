@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.envelope import digest_in, is_sealed, safe_name, seal, unseal
 from headrace.exceptions import DefinitionTypeError, ResultError
-from headrace.locations import noted
+from headrace.locations import NotedLocation, noted
 from headrace.serializers import deserialized, serialized
 
 if TYPE_CHECKING:
@@ -125,13 +125,14 @@ class LocalResult(Result):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        from pathlib import Path  # noqa: PLC0415 - most flows have no results of this kind
+        from os import fsencode  # noqa: PLC0415 - most flows have no results of this kind
+        from pathlib import Path  # noqa: PLC0415
         from urllib.parse import quote  # noqa: PLC0415
 
         from headrace.project import project_folder  # noqa: PLC0415
 
         folder = project_folder() / "results" if self.dir is None else Path(self.dir).expanduser()
-        object.__setattr__(self, "store", f"file:{quote(folder.as_posix())}")
+        object.__setattr__(self, "store", f"file:{quote(fsencode(folder.as_posix()))}")
 
 
 def _new_location() -> str:
@@ -221,6 +222,11 @@ class ResultKeeper(ResultFiles):
         return f"{self._prefix}/{work.parent.lookup('flow_run_id') if work.parent else 'run'}"
 
     def load(self, location: str) -> object:
-        """Return the value at ``location``; raise ResultError if it is damaged, ResultNotFoundError if it is gone."""
+        """Return the value at ``location``, if it is the one that was kept there where that is known.
+
+        Raises ResultError if it is damaged or another one, and ResultNotFoundError if it is gone.
+        """
+        if isinstance(location, NotedLocation):
+            return self.load_exactly(location, location.digest)
         data = unseal(self._store.read(location), location)
         return deserialized(self._serializer, data, f"The result at {location!r}")

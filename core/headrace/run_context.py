@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 MISSING: Final = object()
+_NO_SECRETS: Final[Mapping[str, Any]] = {}
 DATE_KEYS: Final = frozenset(
     {"date", "scheduled_start_time", "today", "yesterday", "tomorrow"}
     | {"today_nodash", "yesterday_nodash", "tomorrow_nodash"}
@@ -70,10 +71,11 @@ class RunFrame(ValuesFrame):
     ``began`` is in seconds since the epoch; dates such as ``today`` follow from it, or from a ``date`` that was given
     to this run or to one around it.
     ``engine`` is what tasks get secrets from, in the process that drives the run. ``recorded`` turns True when a
-    history has it.
+    history has it. ``secrets`` are the values of parameters that are secret, by name, which every process masks that
+    the run comes to.
     """
 
-    __slots__ = ("began", "cancel_requested", "engine", "inner", "recorded")
+    __slots__ = ("began", "cancel_requested", "engine", "inner", "recorded", "secrets")
 
     def __init__(
         self,
@@ -81,8 +83,12 @@ class RunFrame(ValuesFrame):
         parent: Frame | None = None,
         began: float = 0.0,
         engine: Engine | None = None,
+        secrets: Mapping[str, Any] = _NO_SECRETS,
     ) -> None:
         super().__init__(values, parent)
+        self.secrets = secrets
+        if secrets:
+            _mask(secrets)
         self.began = began
         self.engine = engine
         self.cancel_requested = False
@@ -100,9 +106,10 @@ class RunFrame(ValuesFrame):
         """Return the run whose task started this one, or None."""
         return run_around(self.parent)
 
-    def __reduce__(self) -> tuple[type[RunFrame], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type[RunFrame], tuple[object, ...], tuple[None, dict[str, object]]]:
         # Another process has plugins of its own, and nobody there to ask.
-        return RunFrame, (self.values, self.parent, self.began)
+        made_of = self.values, self.parent, self.began, None, self.secrets
+        return RunFrame, made_of, (None, {"recorded": self.recorded})
 
     def lookup(self, key: str) -> Any:
         if key == "cancel_requested":
@@ -127,6 +134,13 @@ class RunFrame(ValuesFrame):
 
     def keys(self) -> set[str]:
         return super().keys() | DATE_KEYS | {"cancel_requested"}
+
+
+def _mask(secrets: Mapping[str, Any]) -> None:
+    from headrace.masking import masker  # noqa: PLC0415 - few runs have secret parameters
+
+    for value in secrets.values():
+        masker.add(str(value) if isinstance(value, int | float) else value)
 
 
 def run_around(frame: Frame | None) -> RunFrame | None:

@@ -126,6 +126,8 @@ def _edge_record(flow: Flow, edge: Edge) -> dict[str, Any]:
 
 def _parameter_summary(parameter: Parameter) -> dict[str, Any]:
     summary = {"name": parameter.name, "required": parameter.required, "type": _annotation(parameter.value_type)}
+    if parameter.secret:
+        summary["secret"] = True
     return summary if parameter.default is NO_DEFAULT else {**summary, "default": _default(parameter)}
 
 

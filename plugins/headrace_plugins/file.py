@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from headrace.abc import ResultStore
 from headrace.atomic import make_folder, write_atomically
@@ -96,7 +96,7 @@ def _root(url: str) -> Path:
         )
     if not parts.path:
         raise ResultLocationError(f"{url!r} names no folder.", hint="Write `file:folder` or `file:///folder`.")
-    return Path(unquote(parts.path)).expanduser()
+    return Path(os.fsdecode(unquote_to_bytes(parts.path))).expanduser()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from headrace.exceptions import ResultError
@@ -93,15 +93,15 @@ def _useless(entry: Entry, now: float, limits: Limits) -> Literal["expired", "ol
 
 
 def _look_through(store: CacheStore) -> Iterator[_Seen]:
-    """Yield the entries without their values; remove what is damaged."""
+    """Yield the entries without their values, also those of other projects; remove what is damaged."""
     for location in store.locations(None, ".entry"):
         try:
-            entry = store.read_at(location)
+            seen = store.peek_at(location)
         except ResultError:
             store.delete(location)
             continue
-        if entry is not None:
-            yield _Seen(replace(entry, data=b"", cached_parameters=b""), store.bytes_of(entry))
+        if seen is not None:
+            yield _Seen(*seen)
 
 
 def _remove(store: CacheStore, entry: Entry) -> bool:
@@ -110,8 +110,8 @@ def _remove(store: CacheStore, entry: Entry) -> bool:
     if not lock.acquire():
         return False
     try:
-        found = store.read(entry.bucket, entry.key)
-        if found is None or (found.created, found.value_at) != (entry.created, entry.value_at):
+        found = store.peek_at(entry.location)
+        if found is None or (found[0].created, found[0].value_at) != (entry.created, entry.value_at):
             return False
         store.remove(entry)
         return True
@@ -135,10 +135,10 @@ def _remove_orphans(store: CacheStore) -> None:
 
 def _remove_orphan(store: CacheStore, location: str, entry_at: str) -> None:
     try:
-        entry = store.read_at(entry_at)
+        seen = store.peek_at(entry_at)
     except ResultError:
-        entry = None
-    if entry is None or entry.value_at != location:
+        seen = None
+    if seen is None or seen[0].value_at != location:
         store.delete(location)
 
 

@@ -7,18 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from headrace.caching._entries import Entry, entry_location
 from headrace.caching._locks import KeyLock
-from headrace.envelope import safe_name, seal, unseal
-from headrace.exceptions import ResultError, ResultNotFoundError
+from headrace.envelope import digest_in, digest_of, safe_name, seal, unseal
+from headrace.exceptions import ForeignResultError, ResultError, ResultNotFoundError, SealError
+from headrace.history.sealing import ProjectSealer
 from headrace.project import make_private, project_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from headrace.abc import ResultStore
+    from headrace.history.sealing import Sealer
 
 __all__ = ["CacheStore", "open_cache"]
 
@@ -29,15 +31,33 @@ _INLINE: Final = 65_536
 class CacheStore:
     """The cache. Used from any thread; everything it writes appears whole or not at all.
 
-    ``locks`` is the folder for the locks, and ``own_folder`` the folder in the project that is made for it, if any.
-    ``written`` counts the bytes that were written in this process.
+    ``sealer`` seals the entries, and those that it has not sealed are refused; None is for a store that nobody else can
+    write to. ``locks`` is the folder for the locks, and ``own_folder`` the folder in the project that is made for it,
+    if any. ``place`` is what messages say of where it is. ``written`` counts the bytes that were written in this
+    process, and ``refused`` the entries that were.
     """
 
-    def __init__(self, store: ResultStore, locks: Path, own_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: ResultStore,
+        sealer: ProjectSealer | Sealer | None,
+        locks: Path,
+        own_folder: Path | None = None,
+        *,
+        place: str = "cache:",
+    ) -> None:
         self.written = Tally()
+        self.refused = Tally()
         self._store = store
+        self._sealer = sealer
         self._locks = locks
         self._own_folder = own_folder
+        self._place = place
+
+    def prepare(self) -> None:
+        """See to it that what is computed can be sealed. Raises HistoryError if there can be no key."""
+        if isinstance(self._sealer, ProjectSealer):
+            self._sealer.prepare()
 
     def lock(self, bucket: str, key: str) -> KeyLock:
         """Return the lock of one key."""
@@ -56,32 +76,57 @@ class CacheStore:
         return KeyLock(self._locks / f"{name}.lock")
 
     def read(self, bucket: str, key: str) -> Entry | None:
-        """Return an entry, or None if there is none; raise ResultError if it is damaged."""
+        """Return an entry, or None if there is none.
+
+        Raises ResultError if it is damaged, and ForeignResultError if this project has not sealed it.
+        """
         return self.read_at(entry_location(bucket, key))
 
     def read_at(self, location: str) -> Entry | None:
         """Return the entry at a location, as `read` does."""
         try:
-            return Entry.decode(self._store.read(location), location)
+            return Entry.decode(self._store.read(location), location, self._sealer)
         except ResultNotFoundError:
             return None
+        except SealError as error:
+            raise ForeignResultError(f"{self._place}/{location}") from error
+
+    def peek_at(self, location: str) -> tuple[Entry, int] | None:
+        """Return the facts of the entry at a location, whoever wrote it, and how much room it takes with its value.
+
+        Raises ResultError if it is damaged.
+        """
+        try:
+            stored = self._store.read(location)
+        except ResultNotFoundError:
+            return None
+        entry = Entry.peek(stored, location)
+        return entry, len(stored) + _apart(entry)
 
     def value_of(self, entry: Entry) -> bytes:
-        """Return the value of ``entry`` as bytes; raise ResultError if it is damaged or was removed meanwhile."""
+        """Return the value of ``entry`` as bytes; raise ResultError if it is damaged or was removed meanwhile.
+
+        Raises ForeignResultError for another value than the one that the entry speaks of.
+        """
         if entry.value_at is None:
             return entry.data
-        return unseal(self._store.read(entry.value_at), entry.value_at)
+        stored = self._store.read(entry.value_at)
+        data = unseal(stored, entry.value_at)
+        if digest_in(stored).hex() != entry.digest:
+            raise ForeignResultError(f"{self._place}/{entry.value_at}")
+        return data
 
     def write(self, entry: Entry, data: bytes) -> None:
         """Store ``entry`` with its value, replacing the one with its key."""
         before = self._known(entry)
+        entry = replace(entry, digest=digest_of(data).hex())
         if len(data) <= _INLINE:
             entry = replace(entry, data=data, size=len(data))
         else:
             value_at = f"{safe_name(entry.bucket)}/{entry.key}-{os.urandom(4).hex()}.value"
             self._store.write(value_at, seal(data))
             entry = replace(entry, value_at=value_at, size=len(data))
-        encoded = entry.encode()
+        encoded = entry.encode(self._sealer)
         try:
             self._store.write(entry.location, encoded)
         except BaseException:
@@ -92,16 +137,12 @@ class CacheStore:
             self._store.delete(before.value_at)
         self.written.add(len(encoded) + _apart(entry))
 
-    @staticmethod
-    def bytes_of(entry: Entry) -> int:
-        """Return how much room an entry takes with its value."""
-        return len(entry.encode()) + _apart(entry)
-
     def _known(self, entry: Entry) -> Entry | None:
         try:
-            return self.read_at(entry.location)
+            seen = self.peek_at(entry.location)
         except ResultError:  # a damaged one is replaced, which is why we are here
             return None
+        return None if seen is None else seen[0]
 
     def remove(self, entry: Entry) -> None:
         """Forget ``entry``."""
@@ -160,10 +201,11 @@ class Tally:
         self.total = 0
         self._lock = Lock()
 
-    def add(self, number: int) -> None:
-        """Add ``number``."""
+    def add(self, number: int) -> int:
+        """Add ``number``, and return the sum."""
         with self._lock:
             self.total += number
+            return self.total
 
     def __reduce__(self) -> tuple[type[Tally], tuple[()]]:
         return Tally, ()
@@ -176,24 +218,41 @@ def _apart(entry: Entry) -> int:
 def open_cache(config: Mapping[str, Any], make_store: Callable[[str], ResultStore]) -> CacheStore:
     """Return the configured cache; ``make_store`` makes a store from a URL.
 
-    By default it lies in the project, in ``.headrace/cache``.
+    By default it lies in the project, in ``.headrace/cache``. Entries are sealed with the key of the project, wherever
+    they lie, but for those in the memory of this process.
     """
-    url = config["cache"]["url"]
+    url, project = config["cache"]["url"], project_folder()
     if not url:
-        folder = project_folder() / "cache"
-        return CacheStore(make_store(f"file:{quote(folder.as_posix())}"), folder / ".locks", folder)
-    return CacheStore(make_store(url), _locks_of(url))
+        folder = project / "cache"
+        store = make_store(f"file:{quote(os.fsencode(folder.as_posix()))}")
+        return CacheStore(store, ProjectSealer(project), folder / ".locks", folder, place=str(folder))
+    sealer = None if urlsplit(url).scheme == "memory" else ProjectSealer(project)
+    return CacheStore(make_store(url), sealer, _locks_of(url), place=_place_of(url))
+
+
+def _folder_of(url: str) -> Path | None:
+    parts = urlsplit(url)
+    if parts.scheme != "file" or not parts.path:
+        return None
+    return Path(os.fsdecode(unquote_to_bytes(parts.path))).expanduser()
+
+
+def _place_of(url: str) -> str:
+    """Return what is said of the cache at ``url``, without a password."""
+    parts = urlsplit(url)
+    return str(_folder_of(url) or f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}")
 
 
 def _locks_of(url: str) -> Path:
     """Return the folder for the locks of the cache at ``url``: inside it if that is a folder of this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.path:
-        return Path(unquote(parts.path)).expanduser() / ".locks"
+    folder = _folder_of(url)
+    if folder is not None:
+        return folder / ".locks"
     from hashlib import blake2b  # noqa: PLC0415 - only for a cache that is elsewhere
     from tempfile import gettempdir  # noqa: PLC0415
 
     # What is in the memory of this process concerns no other.
+    parts = urlsplit(url)
     name = f"{url} of {os.getpid()}" if parts.scheme == "memory" else url
     user = getattr(os, "getuid", lambda: "user")()
     return Path(gettempdir()) / f"headrace-locks-{user}" / blake2b(name.encode(), digest_size=8).hexdigest()

@@ -11,10 +11,10 @@ from headrace.caching._notes import KIND, found_note, kept_note
 from headrace.caching._validators import Validator, current_time
 from headrace.engine.remembering import Memory, Recollection
 from headrace.envelope import digest_of
-from headrace.exceptions import ResultError, ResultNotFoundError, describe
+from headrace.exceptions import ForeignResultError, ResultError, ResultNotFoundError, describe
 from headrace.locations import located
 from headrace.references import ReleasedValue
-from headrace.run_context import context
+from headrace.run_context import context, run_around
 from headrace.serializers import serialized
 from headrace.states import Cached
 
@@ -122,6 +122,7 @@ class _CacheRecollection(Recollection):
             if not lock.acquire():
                 return False
             self._lock = lock
+            self._memory.store.prepare()
             # Somebody may have finished between the look and the lock.
             self.found = self._look()
             return True
@@ -167,10 +168,19 @@ class _CacheRecollection(Recollection):
         return None
 
     def _warn(self, error: ResultError) -> None:
-        self._why = "what was there is damaged"
         from headrace.log import get_logger  # noqa: PLC0415 - only when something is wrong
 
-        get_logger(self._work.name).warning("The cache is no help here: %s", error.message)
+        logger = get_logger(self._work.name)
+        if not isinstance(error, ForeignResultError):
+            self._why = "what was there is damaged"
+            logger.warning("The cache is no help here: %s", error.message)
+            return
+        self._why = "what was there was not written by this project"
+        # A whole cache may be that of another project.
+        if self._memory.store.refused.add(1) == 1:
+            logger.warning(
+                "The cache is no help here: %s Others like it are not mentioned. %s", error.message, error.hint
+            )
 
     def _state(self, entry: Entry, value: object, digest: bytes = b"") -> State:
         memory = self._memory
@@ -211,7 +221,7 @@ class _CacheRecollection(Recollection):
             created=now,
             expires=now + memory.cache_for.total_seconds(),
             size=len(data),
-            cached_parameters=_pickled(self._parameters),
+            cached_parameters=_pickled(self._open_parameters()),
             **self._facts,
         )
         memory.store.write(entry, data)
@@ -219,6 +229,12 @@ class _CacheRecollection(Recollection):
         if state.location is None:
             state.location = located(entry.location, memory, entry.key, kind="cache", digest=digest_of(data))
         return state
+
+    def _open_parameters(self) -> dict[str, Any]:
+        """Return the parameters of the run that are not secret."""
+        run = run_around(self._work)
+        secrets = () if run is None else run.secrets
+        return {name: value for name, value in self._parameters.items() if name not in secrets}
 
     def close(self) -> None:
         if self._lock is not None:

@@ -26,7 +26,7 @@ def judge(run: TaskRun, runs: Sequence[TaskRun], parameters: Mapping[str, Any]) 
     node = run.node
     if run.brought:
         # What was brought along is taken as it is, once: a state to wait in is not entered twice.
-        run.brought = False
+        run.brought = run.state._finished
         return run.state
     if node.resolve is not None:
         return Success("Known without running.", node.resolve(parameters))

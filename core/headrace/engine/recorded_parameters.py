@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exceptions import HistoryError
 from headrace.masking import mask, masker
@@ -18,23 +18,30 @@ if TYPE_CHECKING:
 
 __all__ = ["kept_parameters", "recorded_parameters"]
 
+_HIDDEN: Final = "it is a secret"
 
-def kept_parameters(values: Mapping[str, object], sealer: Sealer) -> tuple[bytes, dict[str, str]]:
+
+def kept_parameters(
+    values: Mapping[str, object], sealer: Sealer, secret: Collection[str] = ()
+) -> tuple[bytes, dict[str, str]]:
     """Return the values that are kept, sealed, and by name why others are not.
 
-    What is sealed can be read by whoever can read the history. So a value in which a secret is known to be is not kept;
-    a `headrace.Secret` is, being a name.
+    What is sealed can be read by whoever can read the history. So those that ``secret`` names are not kept, nor is a
+    value in which a secret is known to be; a `headrace.Secret` is, being a name.
     """
     kept: dict[str, bytes] = {}
     lost: dict[str, str] = {}
     for name, value in values.items():
+        if name in secret:
+            lost[name] = _HIDDEN
+            continue
         try:
             data = dump(value)
         except Exception as error:  # noqa: BLE001 - a foreign __reduce__ may raise anything
             lost[name] = mask(str(error))
             continue
         if _is_secret(value, data):
-            lost[name] = "it is a secret"
+            lost[name] = _HIDDEN
         else:
             kept[name] = data
     return sealer.seal(dump(kept)), lost
@@ -56,7 +63,7 @@ def recorded_parameters(
     """Return the values that the parameters of ``run`` had, of those that the flow still has, ``known``.
 
     ``given`` are values of those that the history did not keep, or that are new. Raises HistoryError if one is missing,
-    or given although it is kept: a run that is resumed has the parameters of the one before.
+    or given although it is kept.
     """
     lost: Any = run.details.get("parameters_not_kept")
     lost = lost if isinstance(lost, dict) else {}
@@ -67,7 +74,7 @@ def recorded_parameters(
     for name in given:
         if name in kept:
             raise HistoryError(
-                f"A resumed run has the parameters of the run before, so {name!r} cannot be given.",
+                f"Parameter {name!r} is as run {run.name!r} recorded it, and cannot be given another value.",
                 hint="To run with other parameters, run the flow anew: `headrace run FILE -p NAME=VALUE`.",
             )
     for name in lost:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import headrace
 from headrace.abc import RunStore
 from headrace.caching._facts import code_of
+from headrace.engine.garbage import collector_paused
 from headrace.engine.histories import open_history
 from headrace.engine.recorded_parameters import kept_parameters
 from headrace.engine.recording import Recorder
@@ -29,7 +31,7 @@ from headrace.tasks import FunctionTask
 from headrace.value_paths import callable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -112,7 +114,9 @@ def begin_recording(
         sealer = Sealer(project_key(folder / "history"))
         store = open_history(wanted, engine)
         tasks = task_records(plan)
-        run = replace(_with_parameters(run, values, sealer), task_count=sum(task.kind == "task" for task in tasks))
+        secret = {each.name for each in plan.parameters if each.secret}
+        count = sum(task.kind == "task" for task in tasks)
+        run = replace(_with_parameters(run, values, sealer, secret), task_count=count)
         reached("run.begin")
         journal = store.begin(run, tasks, taken_over=() if resumption is None else resumption.taken_over)
     except HistoryError as error:
@@ -149,11 +153,21 @@ def _begun(
     logs = _logs(journal, run, tasks, engine)
     if resumption is not None:
         _note_reasons(journal, tasks, resumption)
-    recorder = Recorder(journal, sealer, engine.clock.now, logs)
+    resumes = resumption is not None
+    recorder = Recorder(_listening(journal, resumption), sealer, engine.clock.now, logs, resumes=resumes)
     if isinstance(wanted, RunStore):
         return Recording(None, journal, recorder, keeper, logs)
     tidy = partial(_tidy, store, folder, engine) if wanted is True else None
     return Recording(store, journal, recorder, keeper, logs, tidy)
+
+
+def _listening(journal: RunJournal, resumption: Resumption | None) -> RunJournal:
+    """Return ``journal``, and let what may stay hear what is said to it."""
+    if resumption is None or resumption.staying is None:
+        return journal
+    from headrace.engine.staying import StayingJournal  # noqa: PLC0415 - few runs are resumed
+
+    return cast("RunJournal", StayingJournal(journal, resumption.staying))
 
 
 def _logs(journal: RunJournal, run: RunRecord, tasks: Sequence[TaskRecord], engine: Engine) -> RunLogs:
@@ -195,7 +209,9 @@ def _tidy(store: RunStore, folder: Path, engine: Engine) -> None:
 
 def open_results(engine: Engine, folder: Path) -> ResultStore:
     """Return the store with large results of recorded runs, in the project's ``folder``."""
-    found: ResultStore = engine.registry.create_from_url("store", f"file:{quote((folder / 'results').as_posix())}")
+    found: ResultStore = engine.registry.create_from_url(
+        "store", f"file:{quote(os.fsencode((folder / 'results').as_posix()))}"
+    )
     return found
 
 
@@ -205,14 +221,16 @@ def _mask_configured_secrets(engine: Engine) -> None:
         masker.add(value)
 
 
-def _with_parameters(run: RunRecord, values: Mapping[str, object], sealer: Sealer) -> RunRecord:
+def _with_parameters(
+    run: RunRecord, values: Mapping[str, object], sealer: Sealer, secret: Collection[str]
+) -> RunRecord:
     """Return ``run`` with the values of its parameters, for whoever resumes it, and with what made it."""
     details = {
         "headrace": headrace.__version__,
         "python": platform.python_version(),
         **run.details,
     }
-    parameters, lost = kept_parameters(values, sealer)
+    parameters, lost = kept_parameters(values, sealer, secret)
     if lost:
         details["parameters_not_kept"] = lost
     return replace(run, parameters=parameters, details=details)
@@ -222,7 +240,8 @@ def task_records(plan: Plan) -> list[TaskRecord]:
     """Return what the history is told of the tasks of a flow."""
     codes: dict[object, str | None] = {}
     known: dict[object, dict[str, str]] = {}
-    return [_task_record(node, codes, known) for node in plan.nodes]
+    with collector_paused(len(plan.nodes)):
+        return [_task_record(node, codes, known) for node in plan.nodes]
 
 
 def _task_record(node: Node, codes: dict[object, str | None], known: dict[object, dict[str, str]]) -> TaskRecord:
@@ -241,8 +260,8 @@ def _task_record(node: Node, codes: dict[object, str | None], known: dict[object
         source_digest=_with_constants(code, node.constants) if node.constants else code,
         trigger=None if node.default_trigger else callable_name(task.trigger),
         resume=task.resume,
-        tags=tuple(sorted(task.tags)),
-        upstream=tuple(_edges(node)),
+        tags=tuple(sorted(task.tags)) if task.tags else (),
+        upstream=tuple(_edges(node)) if node.edges else (),
     )
 
 

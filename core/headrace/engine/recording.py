@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from headrace import states as builtin_states
 from headrace.caching._notes import KIND as CACHE_NOTE
-from headrace.history.keeping import InlineValue, KeptLocation
+from headrace.history.keeping import NOTHING, InlineValue, KeptLocation
 from headrace.history.records import ValueRecord
 from headrace.locations import NotedLocation
 from headrace.value_paths import type_name
@@ -29,14 +29,19 @@ _KNOWN: Final = frozenset(builtin_states.__all__)
 class Recorder:
     """Says to a journal what becomes of each task run, before anything follows from it.
 
-    ``now`` returns the moment, in seconds since the epoch. Every method may raise HistoryError, which ends the run.
+    ``now`` returns the moment, in seconds since the epoch. ``resumes`` tells whether the finished states that task runs
+    were brought in are in the store already. Every method may raise HistoryError, which ends the run.
     """
 
-    __slots__ = ("_journal", "_logs", "_now", "_partial_lines", "_sealer")
+    __slots__ = ("_journal", "_logs", "_nothing", "_now", "_partial_lines", "_resumes", "_sealer")
 
-    def __init__(self, journal: RunJournal, sealer: Sealer, now: Callable[[], float], logs: RunLogs) -> None:
+    def __init__(
+        self, journal: RunJournal, sealer: Sealer, now: Callable[[], float], logs: RunLogs, *, resumes: bool = False
+    ) -> None:
         self._journal = journal
         self._sealer = sealer
+        self._resumes = resumes
+        self._nothing = self._inline(NOTHING.data)
         self._now = now
         self._logs = logs
         self._partial_lines = logs.partial
@@ -48,9 +53,7 @@ class Recorder:
 
     def queued(self, run: TaskRun, state: State) -> None:
         """Say that an attempt waits for slots, before any is asked for."""
-        self._journal.waiting(
-            run.node.index, run.map_index, run.attempt, _name(type(state)), state.message, state.timestamp
-        )
+        self._journal.waiting(run.node.index, run.map_index, run.attempt, _name(state), state.message, state.timestamp)
 
     def cancelling(self, message: str | None) -> None:
         """Say that the run is to end."""
@@ -61,8 +64,8 @@ class Recorder:
         self._journal.began(run.node.index, run.map_index, run.attempt, self._now())
 
     def settled(self, run: TaskRun, state: State) -> None:
-        """Say that ``run`` is now in ``state``, unless that is what it was brought in."""
-        if run.brought and state is run.state:
+        """Say that ``run`` is now in ``state``, unless the store has copied that from the run before."""
+        if run.brought and self._resumes and state is run.state:
             return
         if self._partial_lines:
             self._logs.finish_task_run(run.node.slug, run.map_index)
@@ -75,7 +78,7 @@ class Recorder:
                 run.node.index,
                 run.map_index,
                 run.attempt,
-                _name(type(state)),
+                _name(state),
                 state.message,
                 state.started,
                 state.timestamp,
@@ -100,7 +103,7 @@ class Recorder:
                 run.node.index,
                 run.map_index,
                 run.attempt - 1,
-                _name(type(ended)),
+                _name(ended),
                 ended.message,
                 ended.started,
                 ended.timestamp,
@@ -111,7 +114,7 @@ class Recorder:
             run.node.index,
             run.map_index,
             run.attempt,
-            _name(type(state)),
+            _name(state),
             state.message,
             state.timestamp,
             None if until is None else until.timestamp(),
@@ -123,7 +126,7 @@ class Recorder:
         location, value = state.location, state._result
         if isinstance(location, InlineValue):
             state.location = None
-            return ValueRecord(data=self._sealer.seal(location.data), size=len(location.data))
+            return self._nothing if location is NOTHING else self._inline(location.data)
         if isinstance(value, BaseException):
             return ValueRecord(type_name=type_name(type(value)), is_exception=True)
         if isinstance(location, KeptLocation):
@@ -135,8 +138,15 @@ class Recorder:
         digest = self._sealer.seal(location.digest)
         return ValueRecord(location=where, digest=digest, type_name=type_name(type(value)))
 
+    def _inline(self, data: bytes) -> ValueRecord:
+        return ValueRecord(data=self._sealer.seal(data), size=len(data))
+
+
+def _name(state: State) -> str:
+    """Return the name of the class of ``state``, or the nearest one that headrace has above it."""
+    return _class_name(type(state))  # type: ignore[arg-type]  # classes can be hashed, whatever their instances do
+
 
 @cache
-def _name(kind: type[State]) -> str:
-    """Return the name of a class of states, or the nearest one that headrace has above it."""
+def _class_name(kind: type[State]) -> str:
     return next(cls.__name__ for cls in kind.__mro__ if cls.__name__ in _KNOWN)

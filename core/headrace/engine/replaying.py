@@ -227,7 +227,8 @@ class _Inputs:
         }
         if kept.scheduled_start_time is not None:
             values["scheduled_start_time"] = kept.scheduled_start_time
-        return RunFrame(values, None, self._run.created, self._engine)
+        secrets = {each.name: self._parameters[each.name] for each in self._plan.parameters if each.secret}
+        return RunFrame(values, None, self._run.created, self._engine, secrets)
 
     def _arguments(self, node: Node, index: int) -> dict[str, Any]:
         runs: list[Any] = [None] * len(self._plan.nodes)

@@ -17,6 +17,7 @@ from headrace.engine.scheduler import Scheduler
 from headrace.engine.transitions import Transitions, Watcher
 from headrace.engine.values import ValueKeeper
 from headrace.exceptions import DefinitionTypeError, FlowDefinitionError, MissingParameterError, UnknownParameterError
+from headrace.masking import MASK
 from headrace.run_context import Build, RunFrame, building, current_frame, run_around
 from headrace.states import Cancelled, Failed, Paused, Pending, Running, State, Success
 from headrace.task_options import check_timeout
@@ -192,6 +193,14 @@ def new_run_id() -> str:
     )
 
 
+def _scheduler(plan: Plan, values: dict[str, Any], resumption: Resumption | None) -> Scheduler:
+    if resumption is None or resumption.staying is None:
+        return Scheduler(plan, values)
+    from headrace.engine.staying import StayingScheduler  # noqa: PLC0415 - few runs are resumed
+
+    return StayingScheduler(plan, values, resumption.staying)
+
+
 class _Run:
     """Puts the parts of one run together."""
 
@@ -199,11 +208,12 @@ class _Run:
         self._flow = flow
         self._plan = plan
         self._values = values
+        self._secrets = {each.name: values[each.name] for each in plan.parameters if each.secret}
         self._engine = engine
         self._options = options
         self._id = new_run_id()
         self._name = options.run_name or f"{flow.name}-{self._id[:8]}"
-        self._scheduler = Scheduler(plan, values)
+        self._scheduler = _scheduler(plan, values, options.resumption)
         self._began = engine.clock.now()
 
     def run(self, executor: str | Executor | None) -> State:
@@ -336,6 +346,7 @@ class _Run:
             details={
                 "origin": dict(self._options.origin),
                 "settings": settings_of(self._options, executor, self._engine),
+                **({} if resumption is None else resumption.details()),
             },
         )
         return begin_recording(record, self._values, self._plan, self._engine, wanted, resumption)
@@ -356,7 +367,7 @@ class _Run:
             id=self._id,
             name=self._name,
             flow_name=self._flow.name,
-            parameters=self._values,
+            parameters={**self._values, **dict.fromkeys(self._secrets, MASK)} if self._secrets else self._values,
             task_count=len(self._plan.nodes),
         )
 
@@ -376,7 +387,7 @@ class _Run:
         # A run inside a task has the secrets of the run around it, unless it was given plugins or settings of its own.
         if around is not None and around.engine is not None and engine.is_plain:
             engine = around.engine
-        return RunFrame(values, parent, self._began, engine)
+        return RunFrame(values, parent, self._began, engine, self._secrets)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -402,7 +413,9 @@ class _Run:
 
     def _judge(self, reference: list[State], driver: Driver) -> State:
         if driver.order is not None:
-            return driver.order.ends_in
+            # The order is as old as the request, and what ran since then belongs to the run.
+            asked = driver.order.ends_in
+            return type(asked)(asked.message)
         if driver.interrupted or driver.error is not None:
             return Cancelled("The run was cancelled.")
         if self._scheduler.unfinished:

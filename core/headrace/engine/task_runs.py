@@ -214,7 +214,7 @@ class MappedRun(TaskRun):
         if upstream.state.is_mapped():
             states = upstream.state.map_states  # type: ignore[attr-defined]
             # What nobody asks for may not be there any more.
-            return Feed([state._handed_on if read else None for state in states], states)
+            return Feed(_ChildResults(states) if read else [None] * len(states), states)
         value = upstream.state._handed_on
         if isinstance(value, ResultReference) and not flattened and value.length is not None:
             return Feed(_RemoteElements(value, value.length))
@@ -360,6 +360,21 @@ def _element_state(whole: State, feed: Feed, index: int) -> State:
     state = type(whole)(whole.message)
     state._result = feed.values[index]
     return state
+
+
+class _ChildResults(Sequence[Any]):
+    """The results of the children of a map, of which those that are elsewhere are read when they are asked for."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self, states: Sequence[State]) -> None:
+        self._states = states
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._states[index]._handed_on
 
 
 class _RemoteElements(Sequence[Any]):

@@ -10,6 +10,8 @@ from headrace.history.records import UNMAPPED, TaskRecord, TaskRunRecord
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from headrace.history.staying import Part
+
 __all__ = ["Choices", "Found", "has_failed", "is_good", "was_under_way"]
 
 _GOOD: Final = frozenset({"Success", "Cached", "Skipped"})
@@ -55,8 +57,10 @@ class Found:
         changed: whether its code is not what it was.
         is_read: whether any task takes its value.
         lost: parts whose value somebody needs and cannot have, and why.
+        undecided: parts that an earlier run had finished, and that may still stay: the run before had not come to them.
         needed: whether a task that runs needs it, of one that would be left out.
         open: whether all of it runs, so that nothing is known of its parts.
+        forced: whether it was asked for or is not what it was, or depends on something of which that is so.
         in_doubt: whether a part that is not taken over had failed or was under way.
         question: what has to be answered before it runs.
     """
@@ -71,10 +75,12 @@ class Found:
     whole: TaskRunRecord | None = None
     children: dict[int, TaskRunRecord] = field(default_factory=dict)
     lost: dict[int, str] = field(default_factory=dict)
+    undecided: dict[int, Part] = field(default_factory=dict)
     needed: bool = False
 
     why: str = ""
     open: bool = False
+    forced: bool = False
     in_doubt: bool = False
     question: str = ""
     kept: dict[int, TaskRunRecord] = field(default_factory=dict)
@@ -113,7 +119,7 @@ class Found:
 
     def begin(self) -> None:
         """Forget what was decided."""
-        self.why, self.question, self.open, self.in_doubt = "", "", False, False
+        self.why, self.question, self.open, self.forced, self.in_doubt = "", "", False, False, False
         self.kept, self.skipped, self.left = {}, {}, {}
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace.history.documents import digest_of
-from headrace.history.overview import state_of_map
+from headrace.history.overview import beginning_here, state_of_map
 from headrace.history.records import TaskRunQuery
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ _TIMES: Final = 1.5
 _SECONDS: Final = 0.1
 _NAMED: Final = 10
 # Everything there is in the details of a run but what differs from run to run.
-_NOT_COMPARED: Final = frozenset({"parameters", "parameters_not_kept"})
+_NOT_COMPARED: Final = frozenset({"may_stay", "parameters", "parameters_not_kept"})
+# A resumed run says the date of the run before; one that was given none says nothing, and it is when it began.
+_DATES: Final = frozenset({"settings.context.date", "settings.scheduled_start_time"})
 
 
 class Change(NamedTuple):
@@ -108,10 +111,21 @@ def compare(
 
 
 def _facts(before: RunRecord, after: RunRecord) -> Iterator[Change]:
-    yield from _changes(
-        {"flow": before.flow_name, "state": before.state, **dict(_flat(before.details))},
-        {"flow": after.flow_name, "state": after.state, **dict(_flat(after.details))},
+    changes = _changes(
+        {"flow": before.flow_name, "state": before.state, **_details(before)},
+        {"flow": after.flow_name, "state": after.state, **_details(after)},
     )
+    for change in changes:
+        if change.name not in _DATES or None not in change[1:]:
+            yield change
+
+
+def _details(run: RunRecord) -> dict[str, str]:
+    """Return the details of a run by name; the file that the flow came from is named in full."""
+    found = dict(_flat(run.details))
+    if found.get("origin.module") == "False":
+        found["origin.target"] = str(Path(found["origin.folder"]) / found["origin.target"])
+    return found
 
 
 def _flat(details: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -182,6 +196,7 @@ class _Side:
     def took(self, slug: str) -> float | None:
         if slug in self.spans:
             first, last = self.spans[slug]
+            first = beginning_here(first, last, self.run)
             return None if first is None else last - first
         return self.ends[slug].took if slug in self.ends else None
 

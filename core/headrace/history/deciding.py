@@ -130,7 +130,9 @@ class _Decision:
 
     def make(self) -> None:
         task = self.task
-        task.why = self._own_reason() or self._upstream_reason()
+        own_reason = self._own_reason()
+        task.forced = bool(own_reason) or any(self.found[edge.upstream].forced for edge in task.now.upstream)
+        task.why = own_reason or self._upstream_reason()
         if task.resolved:
             return
         task.open = bool(task.why) and not self.partly

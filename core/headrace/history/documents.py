@@ -45,7 +45,8 @@ def run_document(run: RunRecord) -> dict[str, Any]:
 
 def task_document(task: TaskRecord, slugs: dict[int, str]) -> dict[str, Any]:
     """Return a task; ``slugs`` are those of all tasks by node, which its edges are told in."""
-    fields = asdict(task)
+    fields: dict[str, Any] = task._asdict()
+    fields["details"] = dict(task.details)
     fields["tags"] = list(task.tags)
     fields["upstream"] = [
         {"task": slugs[edge.upstream], "key": edge.key, "mapped": edge.mapped, "flattened": edge.flattened}
@@ -67,7 +68,6 @@ def task_run_document(record: TaskRunRecord, slug: str) -> dict[str, Any]:
         "until": record.until,
         "children": record.child_count,
         "value": value_document(record.value),
-        "inputs": None if record.inputs is None else record.inputs.hex(),
         "details": record.details,
         "taken_from": record.taken_from,
     }

@@ -18,7 +18,7 @@ from headrace.exceptions import HistoryError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from headrace.history.records import ValueRecord
+    from headrace.history.records import TaskRunRecord, ValueRecord
 
 __all__ = [
     "ATTEMPTED",
@@ -30,6 +30,7 @@ __all__ = [
     "LOGGED",
     "NOTED",
     "NO_VALUE",
+    "TAKEN_OVER",
     "WAITING",
     "Began",
     "Entered",
@@ -37,6 +38,7 @@ __all__ = [
     "Logged",
     "Noted",
     "Tail",
+    "TakenOver",
     "TaskRunState",
     "Value",
     "as_text",
@@ -46,6 +48,7 @@ __all__ = [
     "encode_logged",
     "encode_noted",
     "encode_state",
+    "encode_taken_over",
     "entries",
 ]
 
@@ -58,6 +61,7 @@ NOTED: Final = 6
 ENTERED: Final = 7
 ENDED: Final = 8
 LOGGED: Final = 9
+TAKEN_OVER: Final = 10
 
 # A state is said by its place in this list, to which states may be added at the end.
 _STATES: Final = (
@@ -90,26 +94,29 @@ _BEGAN: Final = Struct("<BiiId")
 _EXPANDED: Final = Struct("<Biid")
 _NOTED: Final = Struct("<BiiI")
 _ENTERED: Final = Struct("<BBd")
+# Kind, and the size of the id of a run; a state follows.
+_TAKEN_OVER: Final = Struct("<BI")
 # Kind, node, map index, attempt, moment, level, and the size of the name of the logger.
 _LOGGED: Final = Struct("<BiiIdiI")
 # Kind, node, map index, attempt, state, whether there is a value, started, at, until, and the sizes of two texts.
 _STATE: Final = Struct("<BiiIBBdddII")
 # Whether it is an exception, its size, and the sizes of five parts.
 _VALUE: Final = Struct("<BqIIIII")
-_BEGAN_SIZE: Final = _BEGAN.size
 _STATE_SIZE: Final = _STATE.size
 _VALUE_SIZE: Final = _VALUE.size
 _TURNED: Final = 0xFFFFFFFF
 # The size of a part that is not there.
 _NONE: Final = 0xFFFFFFFF
 _NAN: Final = float("nan")
+# How much of an entry may be there without its head.
+_LONGEST_CUT: Final = 65_536
 # What no encoding has, such as a lone surrogate out of a file name, is written as its escape.
 _TEXT_ERRORS: Final = "backslashreplace"
 
 
 # What entries say. Reading makes plain tuples: every task run of every run goes through here.
-Began: TypeAlias = "tuple[int, int, int, float, bytes | None]"
-"""Node, map index, attempt, moment, and the digest of the inputs."""
+Began: TypeAlias = "tuple[int, int, int, float]"
+"""Node, map index, attempt, moment."""
 
 Expanded: TypeAlias = "tuple[int, int, float]"
 """Node, count, moment."""
@@ -120,10 +127,13 @@ Value: TypeAlias = "tuple[bytes | None, int | None, int | None, str | None, str 
 Where there is no value, all are None.
 """
 
-TaskRunState: TypeAlias = """tuple[
-    int, int, int, str, str | None, float | None, float, Value, float | None, str | None
-]"""
-"""Node, map index, attempt, state, message, start, moment, value, moment waited for, details."""
+TaskRunState: TypeAlias = "tuple[Any, ...]"
+"""Node, map index, attempt, state, message, start, moment; 1 if the task run has finished, or 0; all of a `Value`;
+the moment waited for, None, and details: in the order in which a store has them, with None for the count of children.
+"""
+
+TakenOver: TypeAlias = "tuple[TaskRunState, str]"
+"""A state, and the id of the run that did the work."""
 
 Noted: TypeAlias = "tuple[int, int, str, str]"
 """Node, map index, kind, text."""
@@ -148,11 +158,9 @@ def as_text(text: str) -> str:
     return text.encode("utf-8", _TEXT_ERRORS).decode()
 
 
-def encode_began(node: int, map_index: int, attempt: int, at: float, inputs: bytes | None) -> bytes:
+def encode_began(node: int, map_index: int, attempt: int, at: float) -> bytes:
     """Return the entry for an attempt that begins."""
     body = _BEGAN.pack(BEGAN, node, map_index, attempt, at)
-    if inputs is not None:
-        body += inputs
     return _HEAD.pack(len(body), len(body) ^ _TURNED, crc32(body)) + body
 
 
@@ -215,6 +223,14 @@ def encode_state(
     if value is not None:
         body += _encoded_value(value)
     return _HEAD.pack(len(body), len(body) ^ _TURNED, crc32(body)) + body
+
+
+def encode_taken_over(record: TaskRunRecord) -> bytes:
+    """Return the entry for a task run that an earlier run has finished; ``record`` says which one."""
+    node, map_index, attempt, state, message, started, at, until, _, value, details, origin = record
+    entry = encode_state(FINISHED, node, map_index, attempt, state, message, started, at, until, value, details)
+    name = _bytes(origin or "")
+    return _entry(_TAKEN_OVER.pack(TAKEN_OVER, len(name)) + name + entry[_HEAD.size :])
 
 
 def _encoded_value(value: ValueRecord) -> bytes:
@@ -293,15 +309,21 @@ def entries(data: bytes, start: int = 0) -> Iterator[tuple[int, int, Any]]:
 def _is_damaged(data: bytes, start: int) -> bool:
     """Tell whether what is at ``start`` is anything but an entry cut short, by a kill or by a power cut."""
     rest = data[start:]
-    if len(rest) < _HEAD.size or not rest.strip(b"\0"):
+    # A journal has zeros where nothing was written yet.
+    said = len(rest.rstrip(b"\0"))
+    if len(rest) < _HEAD.size or not said:
         return False
     length, turned, _ = _HEAD.unpack_from(rest)
-    return bool(length ^ turned != _TURNED or _HEAD.size + length <= len(rest))
+    if length == turned == 0:
+        # It is copied in pieces, and the first may be the last to come.
+        return said > _LONGEST_CUT
+    end = _HEAD.size + length
+    return bool(length ^ turned != _TURNED or (end <= len(rest) and not said <= end < len(rest)))
 
 
 def _read_began(body: bytes) -> Began:
-    _, node, map_index, attempt, at = _BEGAN.unpack_from(body)
-    return node, map_index, attempt, at, body[_BEGAN_SIZE:] or None
+    _, node, map_index, attempt, at = _BEGAN.unpack(body)
+    return node, map_index, attempt, at
 
 
 def _read_expanded(body: bytes) -> Expanded:
@@ -328,7 +350,7 @@ def _read_entered(body: bytes) -> Entered:
 
 
 def _read_state(body: bytes) -> TaskRunState:
-    _, node, map_index, attempt, code, has_value, started, at, until, text_size, more_size = _STATE.unpack_from(body)
+    kind, node, map_index, attempt, code, has_value, started, at, until, text_size, more_size = _STATE.unpack_from(body)
     position = _STATE_SIZE
     message = details = None
     if text_size != _NONE:
@@ -346,10 +368,19 @@ def _read_state(body: bytes) -> TaskRunState:
         # Only what is not a number differs from itself.
         started if started == started else None,  # noqa: PLR0124
         at,
-        _read_value(body, position) if has_value else NO_VALUE,
+        # A database writes a number faster than a truth.
+        1 if kind == FINISHED else 0,
+        *(_read_value(body, position) if has_value else NO_VALUE),
         until if until == until else None,  # noqa: PLR0124
+        None,
         details,
     )
+
+
+def _read_taken_over(body: bytes) -> TakenOver:
+    _, length = _TAKEN_OVER.unpack_from(body)
+    end = _TAKEN_OVER.size + length
+    return _read_state(body[end:]), _text(body[_TAKEN_OVER.size : end])
 
 
 def _read_value(body: bytes, position: int) -> Value:
@@ -385,6 +416,7 @@ _READERS: Final[dict[int, Callable[[bytes], tuple[object, ...]]]] = {
     FINISHED: _read_state,
     NOTED: _read_noted,
     LOGGED: _read_logged,
+    TAKEN_OVER: _read_taken_over,
     ENTERED: _read_entered,
     ENDED: _read_entered,
 }

@@ -75,7 +75,9 @@ class _Inquiry:
         state, summary = self._summary(task, index, record)
         reasons = [*self._reasons(task, index, record)]
         whole_notes = notes if index == UNMAPPED else self._store.notes(self._run.id, task.node, UNMAPPED)
-        if record is None or record.taken_from is None:
+        if record is not None and record.taken_from is not None:
+            reasons += [Reason(kind="resume", text=note.text) for note in notes if note.kind == "stayed"]
+        else:
             reasons += [
                 Reason(kind="resume", text=f"it ran in this run, which goes on from {self._origin()}: {note.text}")
                 for note in whole_notes
@@ -99,7 +101,8 @@ class _Inquiry:
             return record.state, f"{name} is a {task.kind}: it has its value without running."
         if record.state == "Mapped":
             state = state_of_map(self._counts(task))
-            return state, f"{name} {_became(state)}, as its children say."
+            why = ", as its children say" if record.child_count else ": it was mapped over nothing"
+            return state, f"{name} {_became(state)}{why}."
         return record.state, f"{name} {_became(record.state)}."
 
     def _reasons(self, task: TaskRecord, index: int, record: TaskRunRecord | None) -> Iterator[Reason]:

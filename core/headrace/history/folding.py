@@ -15,13 +15,16 @@ from headrace.history.encoding import (
     LOGGED,
     NO_VALUE,
     NOTED,
+    TAKEN_OVER,
     WAITING,
     Began,
     Entered,
     Expanded,
+    TakenOver,
     TaskRunState,
     entries,
 )
+from headrace.history.records import TaskRunRecord, ValueRecord
 
 __all__ = ["FINISHED_COLUMN", "RARE", "STARTED", "STATE", "Batch", "Row", "fold"]
 
@@ -29,7 +32,7 @@ Row: TypeAlias = "tuple[Any, ...]"
 """A task run, for a statement that writes it.
 
 Node, map index, attempt, state, message, started, entered; 1 if it has finished, or 0; the fields of a `Value`; and
-until, child count, inputs, details. Few task runs have any of those from the serializer on.
+until, child count, details. Few task runs have any of those from the serializer on.
 """
 
 STATE: Final = 3
@@ -38,8 +41,8 @@ FINISHED_COLUMN: Final = 7
 RARE: Final = 11
 """Where the serializer is, which with what follows is None in most rows."""
 
+_UNTIL: Final = 15
 _COUNT: Final = 16
-_INPUTS: Final = 17
 
 
 @dataclass(slots=True)
@@ -50,8 +53,9 @@ class Batch:
         run_id: the run.
         start: where in the journal the piece begins.
         end: where it ends.
-        rows: the task runs that it says something of, by node and map index. A child count or inputs of None mean that
-            nothing was said of them, and that those already known stay.
+        rows: the task runs that it says something of, by node and map index. A child count of None means that nothing
+            was said of it, and that one already known stays.
+        taken_over: task runs that stay as an earlier run has finished them. They are not among ``rows``.
         attempts: attempts that another one followed: node, map index, attempt, state, message, started, ended, and the
             fields of a `Value`.
         notes: node, map index, kind, text.
@@ -66,6 +70,7 @@ class Batch:
     start: int
     end: int
     rows: dict[tuple[int, int], Row] = field(default_factory=dict)
+    taken_over: list[TaskRunRecord] = field(default_factory=list)
     attempts: list[Row] = field(default_factory=list)
     notes: list[Row] = field(default_factory=list)
     logs: list[Row] = field(default_factory=list)
@@ -86,7 +91,7 @@ def fold(run_id: str, start: int, data: bytes) -> Batch:
         if kind == BEGAN:
             _begin(rows, said)
         elif kind in _STATES:
-            _enter(rows, said, finished=kind == FINISHED)
+            _enter(rows, said)
         elif kind == LOGGED:
             batch.logs.append((start + position, *said))
         else:
@@ -100,36 +105,33 @@ _STATES: Final = frozenset({WAITING, FINISHED})
 
 
 def _begin(rows: dict[tuple[int, int], Row], said: Began) -> None:
-    node, map_index, attempt, at, inputs = said
+    node, map_index, attempt, at = said
     key = node, map_index
     count = None
     if key in rows:
         known = rows[key]
         if known[FINISHED_COLUMN]:
             return
-        count, inputs = known[_COUNT], known[_INPUTS] if inputs is None else inputs
-    rows[key] = node, map_index, attempt, "Running", None, at, at, 0, *NO_VALUE, None, count, inputs, None
+        count = known[_COUNT]
+    rows[key] = node, map_index, attempt, "Running", None, at, at, 0, *NO_VALUE, None, count, None
 
 
-def _enter(rows: dict[tuple[int, int], Row], said: TaskRunState, *, finished: bool) -> None:
-    node, map_index, attempt, state, message, started, at, value, until, details = said
-    key = node, map_index
-    count = inputs = None
-    if key in rows:
-        known = rows[key]
-        if known[FINISHED_COLUMN]:
-            return
-        count, inputs = known[_COUNT], known[_INPUTS]
-    # A database writes a number faster than a truth.
-    number = 1 if finished else 0
-    rows[key] = node, map_index, attempt, state, message, started, at, number, *value, until, count, inputs, details
+def _enter(rows: dict[tuple[int, int], Row], said: TaskRunState) -> None:
+    key = said[:2]
+    known = rows.get(key)
+    if known is None:
+        rows[key] = said
+    elif not known[FINISHED_COLUMN]:
+        rows[key] = said if known[_COUNT] is None else _with_count(said, known[_COUNT])
 
 
 def _add(batch: Batch, kind: int, said: Any) -> None:
     if kind == EXPANDED:
         _expand(batch.rows, said)
     elif kind == ATTEMPTED:
-        batch.attempts.append((*said[:7], *said[7]))
+        batch.attempts.append((*said[:FINISHED_COLUMN], *said[FINISHED_COLUMN + 1 : _UNTIL]))
+    elif kind == TAKEN_OVER:
+        batch.taken_over.append(_taken_over(said))
     elif kind == NOTED:
         batch.notes.append(said)
     elif kind == ENTERED:
@@ -140,10 +142,25 @@ def _add(batch: Batch, kind: int, said: Any) -> None:
         batch.damaged = said[1]
 
 
+def _taken_over(said: TakenOver) -> TaskRunRecord:
+    (node, map_index, attempt, state, message, started, entered, _, *value, until, count, details), origin = said
+    data, size, is_exception, serializer, type_name, location, digest = value
+    known = None
+    if is_exception is not None:
+        known = ValueRecord(data, location, digest, serializer, type_name, size, is_exception == 1)
+    return TaskRunRecord(
+        node, map_index, attempt, state, message, started, entered, until, count, known, details, origin
+    )
+
+
 def _expand(rows: dict[tuple[int, int], Row], said: Expanded) -> None:
     node, count, at = said
     known = rows.get((node, -1))
     if known is None:
-        rows[node, -1] = node, -1, 1, "Running", None, at, at, 0, *NO_VALUE, None, count, None, None
+        rows[node, -1] = node, -1, 1, "Running", None, at, at, 0, *NO_VALUE, None, count, None
     elif not known[FINISHED_COLUMN]:
-        rows[node, -1] = *known[:_COUNT], count, *known[_COUNT + 1 :]
+        rows[node, -1] = _with_count(known, count)
+
+
+def _with_count(row: Row, count: int) -> Row:
+    return *row[:_COUNT], count, *row[_COUNT + 1 :]

@@ -1,8 +1,8 @@
 """Journals on disk: one file for each run that has an owner, locked by it for as long as it lives.
 
 A file is locked before anything is written to it, so that one with anything in it was locked by its owner. It begins
-with a line that names its form and one that says in JSON whose it is; then come entries, as
-`headrace.history.encoding` makes them. Once all of it is in the store, the file goes.
+with a line that names its form and one that says in JSON whose it is and, behind that, why its owner gave it up; then
+come entries, as `headrace.history.encoding` makes them. Once all of it is in the store, the file goes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import os
 import threading
 import time
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from headrace.exceptions import HistoryBusyError, HistoryDamagedError, HistoryError
 from headrace.fault_points import is_armed, reached
 from headrace.file_locks import try_lock
 from headrace.file_systems import is_on_network
+from headrace.history.encoding import entries
+from headrace.history.journal_space import WrittenSpace, space_for
 from headrace.history.owners import looks_alive
 from headrace.history.records import Owner
 
@@ -27,7 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["REQUEST_SUFFIX", "SUFFIX", "Claim", "JournalFile", "claim", "journal_paths", "make_journal", "unwritable"]
+    from headrace.history.journal_space import Space
+
+__all__ = [
+    "REQUEST_SUFFIX",
+    "SUFFIX",
+    "Claim",
+    "JournalFile",
+    "claim",
+    "end_of_entries",
+    "journal_paths",
+    "make_journal",
+    "unwritable",
+]
 
 SUFFIX: Final = ".journal"
 REQUEST_SUFFIX: Final = ".cancel"
@@ -35,6 +50,8 @@ REQUEST_SUFFIX: Final = ".cancel"
 
 _FORM: Final = b"headrace-journal 1\n"
 _LONGEST_HEADER: Final = 4096
+# The blanks in which an owner says why it gives up: where the disk is full, there is room for it all the same.
+_ROOM: Final = 400
 # How long somebody else may take to look at the journal of a dead owner, in seconds.
 _PATIENCE: Final = 2.0
 # On Windows files are text unless one says otherwise, and inherited by other programs.
@@ -51,7 +68,9 @@ class JournalFile:
         owner: who wrote it.
         descriptor: of the open file, -1 once it is closed.
         start: where the entries begin.
-        end: where the next entry goes.
+        end: where the next entry goes; in one that a dead owner left, there may be zeros before.
+        space: what takes the entries.
+        given_up: why its owner gave it up; empty if it did not say.
         lock: held while something is appended, which any thread may do. A signal handler or a finalizer may come in
             between and append too.
     """
@@ -62,29 +81,18 @@ class JournalFile:
     descriptor: int
     start: int
     end: int
+    space: Space
+    given_up: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def append(self, entry: bytes) -> None:
         """Write one entry; it outlives this process when this returns. Raises HistoryError and leaves none of it."""
-        size = len(entry)
         with self.lock:
             try:
-                written = os.write(self.descriptor, entry)
+                self.space.write(entry)
             except OSError as error:
                 raise unwritable(self.path, error) from error
-            if written != size:
-                self._complete(entry, written)
-            self.end += size
-
-    def _complete(self, entry: bytes, written: int) -> None:
-        """Write the rest of an entry that the disk did not take at once, or take back what it took."""
-        try:
-            while written < len(entry):
-                written += os.write(self.descriptor, entry[written:])
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self.descriptor, self.end)
-            raise unwritable(self.path, error) from error
+            self.end += len(entry)
 
     def read(self, start: int, size: int) -> bytes:
         """Return up to ``size`` bytes from ``start`` on. May be called while another thread appends."""
@@ -97,17 +105,38 @@ class JournalFile:
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
+    def cut(self, end: int) -> None:
+        """Take away what is behind ``end``, so that the next entry goes there. May raise OSError."""
+        os.ftruncate(self.descriptor, end)
+        os.lseek(self.descriptor, end, os.SEEK_SET)
+        self.end, self.space = end, WrittenSpace(self.descriptor, end)
+
+    def give_up(self, why: str) -> None:
+        """Say in the file why nothing more will come, as far as there is room for that; never raises OSError."""
+        # The descriptor of the file only ever appends.
+        with contextlib.suppress(OSError), self.path.open("r+b", buffering=0) as file:
+            if self.descriptor >= 0 and os.path.samestat(os.fstat(file.fileno()), os.fstat(self.descriptor)):
+                file.seek(self.start - 1 - _ROOM)
+                file.write(" ".join(why.split()).encode(errors="replace")[-_ROOM:])
+
     def close(self) -> None:
         """Give up the lock, and leave the file for whoever finds it; do nothing the second time."""
-        with self.lock:
-            descriptor, self.descriptor = self.descriptor, -1
-            if descriptor >= 0:
-                os.close(descriptor)
+        with self.lock, contextlib.suppress(OSError):
+            self.space.trim()
+        self._release()
 
     def close_forked(self) -> None:
         """Close it in a process that was forked from its owner, some thread of which may have been appending."""
         self.lock = threading.RLock()
-        self.close()
+        self._release()
+
+    def _release(self) -> None:
+        with self.lock:
+            descriptor, self.descriptor = self.descriptor, -1
+            if descriptor >= 0:
+                space, self.space = self.space, WrittenSpace(-1, self.end)
+                space.close()
+                os.close(descriptor)
 
     def discard(self) -> None:
         """Remove the file, all of which is in the store, and give up the lock."""
@@ -119,7 +148,7 @@ class JournalFile:
             self.path.unlink()
             reached("journal.discarded")
         self._forget_request()
-        self.close()
+        self._release()
 
     def set_aside(self) -> Path:
         """Give the file another name, because not all of it could be understood, and give up the lock."""
@@ -139,7 +168,7 @@ class JournalFile:
 def make_journal(folder: Path, run_id: str, owner: Owner) -> JournalFile:
     """Make and lock the journal of a run in ``folder``, which exists. Raises HistoryError."""
     path = folder / f"{run_id}{SUFFIX}"
-    header = _FORM + json.dumps({"run": run_id, "owner": asdict(owner)}).encode("ascii") + b"\n"
+    header = _FORM + json.dumps({"run": run_id, "owner": asdict(owner)}).encode("ascii") + b" " * _ROOM + b"\n"
     deadline = time.monotonic() + _PATIENCE
     try:
         reached("journal.make")
@@ -148,9 +177,7 @@ def make_journal(folder: Path, run_id: str, owner: Owner) -> JournalFile:
             descriptor = _made(path)
         if descriptor is None:
             raise HistoryBusyError(str(path), _PATIENCE)
-        reached("journal.made")
-        os.write(descriptor, header)
-        reached("journal.begun")
+        space = _begun(descriptor, path, header)
     except FileExistsError as error:
         raise HistoryError(
             f"The run {run_id} has a journal already, {path}.", hint="Give each run an id of its own."
@@ -158,7 +185,29 @@ def make_journal(folder: Path, run_id: str, owner: Owner) -> JournalFile:
     except OSError as error:
         raise unwritable(path, error) from error
     kind = _Watched if is_armed() else JournalFile
-    return kind(path, run_id, owner, descriptor, len(header), len(header))
+    return kind(path, run_id, owner, descriptor, len(header), len(header), space)
+
+
+def _begun(descriptor: int, path: Path, header: bytes) -> Space:
+    """Write how a journal begins, and return what takes its entries; or remove it."""
+    try:
+        reached("journal.made")
+        os.write(descriptor, header)
+        reached("journal.begun")
+        # Memory cannot say that a server has gone away: the process would be killed.
+        mapped = not _is_on_network(path.parent, os.fstat(descriptor).st_dev)
+        return space_for(descriptor, len(header), mapped=mapped)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+        raise
+
+
+@lru_cache(maxsize=64)
+def _is_on_network(folder: Path, _device: int) -> bool:
+    # A list of all that is mounted is too much to read for each run.
+    return is_on_network(folder)
 
 
 class _Watched(JournalFile):
@@ -188,6 +237,17 @@ def _made(path: Path) -> int | None:
         if descriptor >= 0:
             os.close(descriptor)
     return None
+
+
+def end_of_entries(file: JournalFile) -> int | None:
+    """Return where the last whole entry of a journal ends, or None if what follows is damaged."""
+    end = file.start
+    for kind, position, said in entries(file.read(file.start, file.end - file.start)):
+        if kind:
+            end = file.start + position
+        elif said[1]:
+            return None
+    return end
 
 
 def journal_paths(folder: Path) -> Iterator[Path]:
@@ -301,9 +361,12 @@ def _opened(path: Path, descriptor: int) -> JournalFile:
     header = os.read(descriptor, _LONGEST_HEADER)
     said = header[len(_FORM) :].partition(b"\n")[0]
     try:
-        whose = json.loads(said if header.startswith(_FORM) else b"")
+        text = said.decode(errors="replace") if header.startswith(_FORM) else ""
+        whose, end = json.JSONDecoder().raw_decode(text)
         start = len(_FORM) + len(said) + 1
-        return JournalFile(path, str(whose["run"]), Owner(**whose["owner"]), descriptor, start, size)
+        space = WrittenSpace(descriptor, size)
+        owner, why = Owner(**whose["owner"]), text[end:].strip()
+        return JournalFile(path, str(whose["run"]), owner, descriptor, start, size, space, why)
     except (ValueError, KeyError, TypeError) as error:
         raise HistoryDamagedError(
             f"The file {path} is no journal of a run, or its first lines are damaged.",

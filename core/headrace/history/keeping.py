@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.abc import ResultStore, Serializer
     from headrace.engine.worker import Work
 
-__all__ = ["InlineValue", "KeptLocation", "RecordingKeeper", "folder_of", "kept_at"]
+__all__ = ["NOTHING", "InlineValue", "KeptLocation", "RecordingKeeper", "folder_of", "kept_at"]
 
 _FOLDER: Final = "recorded"
 
@@ -38,6 +39,10 @@ def _inline(data: bytes) -> InlineValue:
     value = InlineValue("")
     value.data = data
     return value
+
+
+NOTHING: Final = _inline(pickle.dumps(None, pickle.HIGHEST_PROTOCOL))
+"""None, which is what most tasks return that are run for what they do."""
 
 
 class KeptLocation(str):
@@ -90,6 +95,8 @@ class RecordingKeeper(ResultKeeper):
 
     def keep(self, work: Work, value: object) -> str | None:
         """Return the result as an `InlineValue`, or the location it was stored at, or None for one that is not kept."""
+        if value is None:
+            return NOTHING
         try:
             data = self._pickler.dump(value, "The result")
         except TransferError:

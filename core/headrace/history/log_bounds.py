@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from headrace.history.encoding import encode_logged, entries
-from headrace.history.journal_files import unwritable
+from headrace.history.journal_files import end_of_entries, unwritable
 from headrace.history.records import NO_TASK, UNMAPPED
 
 if TYPE_CHECKING:
@@ -182,12 +182,10 @@ def append_tails(file: JournalFile) -> None:
         paths = _left_by(file)
         data = b"".join(_whole_entries(paths))
         if data:
-            end = _end_of_entries(file)
+            end = end_of_entries(file)
             if end is None:
                 return
-            os.ftruncate(file.descriptor, end)
-            os.lseek(file.descriptor, end, os.SEEK_SET)
-            file.end = end
+            file.cut(end)
             file.append(data)
     except OSError as error:
         raise unwritable(file.path, error) from error
@@ -203,17 +201,6 @@ def remove_tails(file: JournalFile) -> None:
 def _left_by(file: JournalFile) -> list[Path]:
     found = file.path.parent.iterdir()
     return sorted(path for path in found if path.suffix == _SUFFIX and path.name.startswith(f"{file.run_id}."))
-
-
-def _end_of_entries(file: JournalFile) -> int | None:
-    """Return where the last whole entry of a journal ends, or None if what follows is damaged."""
-    end = file.start
-    for kind, position, said in entries(file.read(file.start, file.end - file.start)):
-        if kind:
-            end = file.start + position
-        elif said[1]:
-            return None
-    return end
 
 
 def _whole_entries(paths: list[Path]) -> Iterator[bytes]:

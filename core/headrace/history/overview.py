@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headrace.abc import RunStore
     from headrace.history.records import RunRecord, Tally, TaskRecord, TaskRunRecord
 
-__all__ = ["GOOD_STATES", "TaskOverview", "overview", "state_of_map"]
+__all__ = ["GOOD_STATES", "TaskOverview", "beginning_here", "overview", "state_of_map"]
 
 GOOD_STATES: Final = frozenset({"Success", "Cached", "Skipped", "Mapped", "Finished"})
 """The states in which what follows by default runs, or is skipped as well."""
@@ -32,7 +32,7 @@ class TaskOverview:
         task: the task.
         whole: its run, or None if nothing was said of it; of a mapped task the one that stands for all children.
         counts: how many children are in each state. Those of which nothing was said yet are not among them.
-        began: when the first child began, if one did.
+        began: when the first child began, if one did; in a resumed run in which any began, not before that run.
         ended: when the last child came into its state.
         trouble: the first few children that are not well, those that failed before those that go on or were not run.
         slowest: the few children that took longest.
@@ -72,6 +72,11 @@ def state_of_map(counts: Mapping[str, int]) -> str:
     return "Skipped" if set(counts) == {"Skipped"} else "Success"
 
 
+def beginning_here(began: float | None, ended: float, run: RunRecord) -> float | None:
+    """Return when a map began in ``run``, where children of it may have been taken over from the run before."""
+    return began if began is None or ended < run.created else max(began, run.created)
+
+
 def overview(store: RunStore, run: RunRecord, tasks: Sequence[TaskRecord], few: int = 5) -> list[TaskOverview]:
     """Return an overview of each of ``tasks``, with at most ``few`` children each."""
     wholes = {record.node: record for record in store.task_runs(run.id, TaskRunQuery(children=False))}
@@ -92,12 +97,13 @@ def _of_map(
 ) -> TaskOverview:
     counts = {each.state: each.children for each in tallies}
     starts = [each.started for each in tallies if each.started is not None]
+    ended = max(each.entered for each in tallies)
     return TaskOverview(
         task=task,
         whole=whole,
         counts=counts,
-        began=min(starts, default=None),
-        ended=max(each.entered for each in tallies),
+        began=beginning_here(min(starts, default=None), ended, run),
+        ended=ended,
         trouble=_trouble(store, run, task, counts, few),
         slowest=store.slowest(run.id, task.node, few) if sum(counts.values()) > few else (),
     )

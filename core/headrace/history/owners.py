@@ -7,7 +7,7 @@ from typing import Final
 
 from headrace.history.records import Owner
 
-__all__ = ["has_restarted", "looks_alive", "this_process"]
+__all__ = ["has_restarted", "is_running", "looks_alive", "this_process"]
 
 # Where the fields of /proc/PID/stat are, counted from the one after the name of the program.
 _STATE: Final = 0
@@ -39,6 +39,11 @@ def looks_alive(owner: Owner, here: Owner) -> bool | None:
     if owner.started is None:
         return None
     return _process(owner.pid) == (owner.started, True)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether there is a process with an id here, as far as that can be told."""
+    return pid == os.getpid() or _process(pid)[1]
 
 
 def has_restarted(owner: Owner, here: Owner) -> bool:

@@ -27,6 +27,7 @@ from headrace.history.encoding import (
     encode_logged,
     encode_noted,
     encode_state,
+    encode_taken_over,
 )
 from headrace.history.folding import fold
 from headrace.history.forks import watch_forks
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from headrace.history.folding import Batch
     from headrace.history.journal_files import JournalFile
-    from headrace.history.records import ValueRecord
+    from headrace.history.records import TaskRunRecord, ValueRecord
 
 __all__ = ["FileJournal", "Recorder", "Sharing", "batches"]
 
@@ -85,8 +86,8 @@ class FileJournal(RunJournal):
         self.failure: HistoryError | None = None
         self._logs = LogBounds(file, self._write)
 
-    def began(self, node: int, map_index: int, attempt: int, at: float, inputs: bytes | None = None, /) -> None:
-        self._write(encode_began(node, map_index, attempt, at, inputs))
+    def began(self, node: int, map_index: int, attempt: int, at: float, /) -> None:
+        self._write(encode_began(node, map_index, attempt, at))
 
     def expanded(self, node: int, count: int, at: float, /) -> None:
         self._write(encode_expanded(node, count, at))
@@ -135,6 +136,9 @@ class FileJournal(RunJournal):
     ) -> None:
         self._logs.finish(node, map_index)
         self._write(encode_state(FINISHED, node, map_index, attempt, state, message, started, at, None, value, details))
+
+    def taken_over(self, record: TaskRunRecord, /) -> None:
+        self._write(encode_taken_over(record))
 
     def noted(self, node: int, map_index: int, kind: str, text: str, /) -> None:
         self._write(encode_noted(node, map_index, kind, text))
@@ -338,12 +342,13 @@ class Recorder:
         with self._at_work:
             if journal in self._journals:
                 self._journals.remove(journal)
-        if journal.failure is None:
-            journal.failure = HistoryError(f"The run {journal.file.run_id} is recorded no longer.")
         if complete:
             journal.file.discard()
         else:
+            journal.file.give_up("Its process gave it up." if journal.failure is None else journal.failure.message)
             journal.file.close()
+        if journal.failure is None:
+            journal.failure = HistoryError(f"The run {journal.file.run_id} is recorded no longer.")
 
     def close(self) -> None:
         """Move what there is, abandon all journals, and end the thread."""

@@ -8,6 +8,7 @@ are named by classes of `headrace.states`; of a class that somebody else wrote, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ UNMAPPED: Final = -1
 NO_TASK: Final = -1
 """The node of what is said of a run as a whole."""
 
+_NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
+
 FINISHED_STATES: Final = frozenset(
     {
         "Cached",
@@ -60,8 +63,12 @@ FINISHED_STATES: Final = frozenset(
 )
 """The states after which nothing more happens to a task run; a Looped one goes on."""
 
-Cause: TypeAlias = Literal["killed", "restarted", "unknown"]
-"""Why a run ended without a word: its process died, its machine was restarted, or nothing is left that could tell."""
+Cause: TypeAlias = Literal["abandoned", "died", "restarted", "unknown"]
+"""Why the end of a run is not in its record.
+
+Its process could not record it any further, or gave it up; it died, killed or by itself; its machine was restarted; or
+nothing is left that could tell.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,8 +177,7 @@ TaskKind: TypeAlias = Literal["task", "parameter", "constant", "adapter"]
 that headrace put between two tasks, such as what gathers results for a list."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaskRecord:
+class TaskRecord(NamedTuple):
     """A task of a flow as it was when the run began.
 
     Attributes:
@@ -198,7 +204,7 @@ class TaskRecord:
     resume: str = "rerun"
     tags: tuple[str, ...] = ()
     upstream: tuple[EdgeRecord, ...] = ()
-    details: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, object] = _NO_DETAILS
 
 
 class TaskRunRecord(NamedTuple):
@@ -216,7 +222,6 @@ class TaskRunRecord(NamedTuple):
         child_count: how many children there are, of a mapped task that has been expanded. None means that nobody
             knows, which is not the same as 0.
         value: its result or its exception; without ``data`` unless that was asked for.
-        inputs: a digest of what it was called with, or None.
         details: what else its state has to say; a text that the store does not look into.
         taken_from: the id of the earlier run that did the work, of one that a resumed run took over.
     """
@@ -231,7 +236,6 @@ class TaskRunRecord(NamedTuple):
     until: float | None = None
     child_count: int | None = None
     value: ValueRecord | None = None
-    inputs: bytes | None = None
     details: str | None = None
     taken_from: str | None = None
 
@@ -276,7 +280,8 @@ class NoteRecord(NamedTuple):
     """A remark on a task run; ``text`` is for people.
 
     ``kind`` says what it is about: ``"cache"``, whether the result was found in the cache, and which entry is its own;
-    ``"resume"``, why a task runs again in a run that goes on from another one. Others may have kinds of their own.
+    ``"resume"``, why a task runs again in a run that goes on from another one; and ``"stayed"``, why it did not after
+    all. Others may have kinds of their own.
     """
 
     node: int

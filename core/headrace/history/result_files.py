@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from headrace.atomic import is_being_written
 from headrace.history.keeping import folder_of
 
 if TYPE_CHECKING:
@@ -102,6 +103,6 @@ def leftovers(project: Path, before: float) -> list[Path]:
                 if name.startswith(".") and name.endswith(".tmp"):
                     path = Path(folder, name)
                     with contextlib.suppress(FileNotFoundError):
-                        if path.lstat().st_mtime < before:
+                        if path.lstat().st_mtime < before and not is_being_written(path):
                             found.append(path)
     return sorted(found)

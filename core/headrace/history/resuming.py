@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace import states
 from headrace.history.choices import Choices, Found, is_good
 from headrace.history.deciding import decide
 from headrace.history.records import UNMAPPED, RunRecord, TaskRecord, TaskRunQuery, TaskRunRecord
+from headrace.history.staying import Before, Staying, parts_that_may_stay
+from headrace.history.undecided import MAY_STAY, collect_undecided
 from headrace.states import Mapped, Pending, State
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ class Decision:
         known: how many task runs of it there are; None if that is not known.
         reused: how many of them are taken over.
         runs: how many run; None if that is not known.
+        may_stay: how many of those that run stay after all if they are called with what they were called with before.
         skipped: how many are skipped although they failed or were under way.
         left_out: how many are left for another time.
         why: why not all are taken over; empty if they are.
@@ -40,6 +44,7 @@ class Decision:
     known: int | None
     reused: int
     runs: int | None
+    may_stay: int = 0
     skipped: int = 0
     left_out: int = 0
     why: str = ""
@@ -58,7 +63,8 @@ class Resumption:
     """What a run goes on from: ``states`` are by slug, ``taken_over`` what the history is told of them.
 
     ``changed`` are the slugs of tasks that had finished, wholly or in part, and whose code is not what it was;
-    ``in_doubt`` of those that had failed or were under way and are about to run, or to be skipped.
+    ``in_doubt`` of those that had failed or were under way and are about to run, or to be skipped. ``staying`` decides
+    later about what may stay, if anything may.
     """
 
     run: RunRecord
@@ -68,6 +74,11 @@ class Resumption:
     changed: Sequence[str] = ()
     questions: Sequence[Question] = ()
     in_doubt: Collection[str] = ()
+    staying: Staying | None = None
+
+    def details(self) -> dict[str, object]:
+        """Return what is to be known of the run that goes on, besides what is known of every run."""
+        return {} if self.staying is None else {MAY_STAY: self.staying.slugs}
 
 
 def prepare_resumption(
@@ -87,14 +98,17 @@ def prepare_resumption(
     """
     found = _found(store, run, tasks, resolved, anew)
     decide(found, choices, values.problem, run_died=run.cause is not None)
+    before = Before(run.id)
+    may_stay = {task.now.node: parts for task in found if (parts := parts_that_may_stay(task, before))}
     return Resumption(
         run=run,
         states={slug: state for task in found for slug, state in _state_of(task, values)},
         taken_over=list(_rows(found, run)),
-        decisions=[_decision(task) for task in found],
+        decisions=[_decision(task, len(may_stay.get(task.now.node, ()))) for task in found],
         changed=[task.now.slug for task in found if task.changed and any(map(is_good, task.parts.values()))],
         questions=[Question(slug=task.now.slug, what=task.question) for task in found if task.question],
         in_doubt={task.now.slug for task in found if task.in_doubt},
+        staying=Staying(found, may_stay, values, run.id, partial(_load, values=values)) if may_stay else None,
     )
 
 
@@ -119,6 +133,8 @@ def _found(
         each.is_read = task.node in read
         found.append(each)
     _collect(store, run, found)
+    if MAY_STAY in run.details:
+        collect_undecided(store, run, found)
     return found
 
 
@@ -138,7 +154,7 @@ def _edges(task: TaskRecord, tasks: Sequence[TaskRecord]) -> list[tuple[Any, ...
     return [(tasks[edge.upstream].slug, *edge[1:]) for edge in task.upstream]
 
 
-def _decision(task: Found) -> Decision:
+def _decision(task: Found, may_stay: int) -> Decision:
     known = task.count
     left = 1 if task.now.mapped and UNMAPPED in task.left else len(task.left)
     others = len(task.kept) + len(task.skipped) + left
@@ -148,6 +164,7 @@ def _decision(task: Found) -> Decision:
         known=known,
         reused=1 if task.resolved and not task.why else len(task.kept),
         runs=runs if task.runs else 0,
+        may_stay=may_stay,
         skipped=len(task.skipped),
         left_out=left,
         why=task.question or task.why,

@@ -85,10 +85,11 @@ class Collected:
 def collect(store: RunStore, project: Path, limits: Limits, now: float, *, dry_run: bool = False) -> Collected:
     """Remove the runs that ``limits`` do not allow, with what is theirs alone, and what crashes have left behind.
 
-    Runs that go on stay, whatever their age. A paused one that nobody has gone on with leaves for its age only. What
-    another run has taken over from one that is removed stays. Several processes may do this at once, and while runs go
-    on; one that is killed amid it leaves nothing that the next one does not remove. What nobody refers to is removed
-    once it is a day old, since somebody may be about to refer to it. Raises HistoryError.
+    Runs that go on stay, whatever their age, and so do those that they go on from. A paused one that nobody has gone on
+    with leaves for its age only. What another run has taken over from one that is removed stays. Several processes may
+    do this at once, and while runs go on; one that is killed amid it leaves nothing that the next one does not remove.
+    What nobody refers to is removed once it is a day old, since somebody may be about to refer to it. Raises
+    HistoryError.
 
     ``project`` is the project's folder, with the results. With ``dry_run`` nothing is removed. Where there is no
     run, no result is: the history may be in a place that is not there just now.
@@ -126,11 +127,14 @@ class _Collection:
         # The sizes of the files that each run has alone, and how many bytes of the history a task run takes on average.
         self._own: dict[str, list[int]] = {}
         self._share = 0.0
+        # Runs that others go on from right now: these may still take something over.
+        self._needed: Collection[str] = ()
 
     def run(self) -> Collected:
         done = self._done
         # What a run was called with is not needed here, and may be large.
         runs = [replace(run, parameters=None) for run in self._store.runs(RunQuery(nested=True))]
+        self._needed = _origins(runs)
         self._measure_each(runs)
         done.before = done.after = self._measured()
         self._share = self._store.size() / max(1, sum(map(_weight, runs)))
@@ -155,7 +159,7 @@ class _Collection:
 
     def _rule_against(self, run: RunRecord, place: int) -> Why | None:
         limits = self._limits
-        if run.ended is None:
+        if run.ended is None or run.id in self._needed:
             return None
         if 0 < limits.keep_days < (self._now - run.ended) / _DAY:
             return "age"
@@ -164,7 +168,8 @@ class _Collection:
     def _make_room(self, kept: Sequence[RunRecord]) -> None:
         """Remove the oldest of the runs that are left, but for the last one, until the rest has room."""
         done, most = self._done, self._limits.max_mb * _MEGABYTE
-        oldest_first = [run for run in reversed(kept[1:]) if run.ended is not None and not _waits(run)]
+        may_go = [run for run in kept[1:] if run.ended is not None and run.id not in self._needed and not _waits(run)]
+        oldest_first = list(reversed(may_go))
         # Measuring takes its time, and an estimate may be far off.
         step = max(1, len(oldest_first) // _MEASUREMENTS)
         for number, run in enumerate(oldest_first, 1):
@@ -240,6 +245,18 @@ class _Collection:
 
     def _measured(self) -> int:
         return self._store.size() + sum(file.size for file in self._files)
+
+
+def _origins(runs: Sequence[RunRecord]) -> set[str]:
+    """Return the ids of the runs that others, which have not ended, go on from, one after the other."""
+    known = {run.id: run for run in runs}
+    found: set[str] = set()
+    for run in runs:
+        origin = run.resumed_from if run.ended is None else None
+        while origin is not None and origin not in found:
+            found.add(origin)
+            origin = known[origin].resumed_from if origin in known else None
+    return found
 
 
 def _weight(run: RunRecord) -> int:

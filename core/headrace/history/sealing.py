@@ -1,7 +1,8 @@
 """Seals: what tells bytes of this project from bytes that somebody planted.
 
-A history holds pickles, and whoever can make somebody unpickle bytes can make him run code. So all that a history keeps
-is sealed with a key that only the project has, and the seal is looked at before anything else is done with the bytes.
+A history and a cache hold pickles, and whoever can make somebody unpickle bytes can make him run code. So all that is
+kept there is sealed with a key that only the project has, and the seal is looked at before anything else is done with
+the bytes.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from typing import TYPE_CHECKING, Final
 
 from headrace.atomic import publish
 from headrace.exceptions import HistoryError, SealError
+from headrace.project import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KEY_FILE", "Sealer", "content_of", "project_key"]
+__all__ = ["KEY_FILE", "KEY_VARIABLE", "ProjectSealer", "Sealer", "content_of", "has_key", "project_key"]
 
 KEY_FILE: Final = "key"
 """The name of the file that has the key."""
 
+KEY_VARIABLE: Final = "HEADRACE_KEY"
+"""The variable that has the key where it is set, and the file does not count."""
+
 _MAGIC: Final = b"HRS1"
 _SEAL_SIZE: Final = 32
 _KEY_SIZE: Final = 32
+_SET_HINT: Final = "Set it to what is in the file `history/key` of the project."
 _HINT: Final = "Do not trust this history: run the tasks again, and find out who wrote there."
 
 
@@ -48,6 +54,9 @@ class Sealer:
     def __repr__(self) -> str:
         return "Sealer(...)"
 
+    def __reduce__(self) -> tuple[type[Sealer], tuple[bytes]]:
+        return Sealer, (self._key,)
+
     def seal(self, data: bytes) -> bytes:
         """Return ``data`` with its seal before it."""
         return _MAGIC + hashlib.blake2b(data, digest_size=_SEAL_SIZE, key=self._key).digest() + data
@@ -66,19 +75,74 @@ class Sealer:
         return data
 
 
+class ProjectSealer:
+    """Seals with the key of the project in ``folder``, which is read, or made, when something is sealed or unsealed.
+
+    Used from any thread. What is pickled of it is the `Sealer` with that key: work on another machine, which has no
+    such folder, seals and unseals as its project does.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "history"
+        self._sealer: Sealer | None = None
+
+    def __reduce__(self) -> tuple[type[Sealer], tuple[bytes]]:
+        return self._ready().__reduce__()
+
+    def prepare(self) -> None:
+        """Make the key if there is none.
+
+        Raises as `project_key` does, and HistoryError if its folder cannot be made.
+        """
+        self._ready()
+
+    def _ready(self) -> Sealer:
+        if self._sealer is not None:
+            return self._sealer
+        if not has_key(self._folder):
+            try:
+                make_private(self._folder)
+            except OSError as error:
+                raise HistoryError(
+                    f"The folder {self._folder} for the key cannot be made: {error.strerror or error}.",
+                    hint=f"Check the permissions, or set the variable {KEY_VARIABLE}.",
+                ) from error
+        self._sealer = Sealer(project_key(self._folder))
+        return self._sealer
+
+    def seal(self, data: bytes) -> bytes:
+        """Return ``data`` with its seal before it."""
+        return self._ready().seal(data)
+
+    def unseal(self, sealed: bytes, what: str) -> bytes:
+        """Return what was sealed; raise SealError, as `Sealer` does, and also where the project has no key yet."""
+        if self._sealer is None:
+            self._sealer = Sealer(project_key(self._folder, make=False))
+        return self._sealer.unseal(sealed, what)
+
+
 def content_of(sealed: bytes) -> bytes:
     """Return what was sealed without a look at the seal: fit for being compared, and never for being loaded."""
     return sealed[len(_MAGIC) + _SEAL_SIZE :] if sealed.startswith(_MAGIC) else sealed
 
 
+def has_key(folder: Path) -> bool:
+    """Tell whether `project_key` would find a key without making one."""
+    return bool(os.environ.get(KEY_VARIABLE)) or (folder / KEY_FILE).exists()
+
+
 def project_key(folder: Path, random: Callable[[int], bytes] = secrets.token_bytes, *, make: bool = True) -> bytes:
     """Return the key in ``folder``, which exists; make one if there is none. Of several at once, one makes it.
+
+    If ``HEADRACE_KEY`` is set, that is the key.
 
     Without ``make`` it is an error if there is none: where there are sealed values, a new key is of no use.
 
     Nobody else may read its file. Raises SealError if it is not a key, or belongs to another user, who could have
     planted it, and HistoryError if it cannot be read or made.
     """
+    if named := os.environ.get(KEY_VARIABLE):
+        return _parsed(f"The variable {KEY_VARIABLE}", named.encode(errors="surrogateescape"), _SET_HINT)
     path = folder / KEY_FILE
     try:
         if make and not path.exists():
@@ -100,18 +164,21 @@ def project_key(folder: Path, random: Callable[[int], bytes] = secrets.token_byt
             f"The key of the history at {path} belongs to user {owner}, who could have planted it.",
             hint="Use a history of your own, or have the file given to you.",
         )
-    return _parsed(path, text)
+    return _parsed(
+        f"The file {path}",
+        text,
+        "Bring back the file from a copy. Without it, or with a new one, recorded values cannot be read.",
+    )
 
 
-def _parsed(path: Path, text: bytes) -> bytes:
+def _parsed(where: str, text: bytes, hint: str) -> bytes:
     try:
         key = bytes.fromhex(text.decode("ascii").strip())
     except ValueError:
         key = b""
     if len(key) != _KEY_SIZE:
         raise SealError(
-            f"The file {path} has no key: {len(text)} bytes, and not {2 * _KEY_SIZE} hexadecimal digits.",
-            hint="Bring back the file from a copy. Without it, or with a new one, recorded values cannot be read.",
+            f"{where} has no key: {len(text)} bytes, and not {2 * _KEY_SIZE} hexadecimal digits.", hint=hint
         )
     return key
 
@@ -119,7 +186,7 @@ def _parsed(path: Path, text: bytes) -> bytes:
 def _make(path: Path, key: bytes) -> None:
     """Put a key at ``path`` unless there is one by then."""
     # The temporary file is readable by its owner only, and linking it never replaces a file.
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{os.getpid()}-", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.engine.worker import Work
 from headrace.remote.pickles import Pickler, is_plain, load
-from headrace.run_context import RunFrame
+from headrace.run_context import RunFrame, run_around
 
 if TYPE_CHECKING:
     from headrace.engine.remembering import Memory
@@ -158,12 +158,17 @@ def _without_handlers(task: Task) -> Task:
 def _snapshot(frame: Frame | None) -> RunFrame:
     """Return the values of the run around the work, without what only the driver can use."""
     values: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
     began = 0.0
+    run = run_around(frame)
     while frame is not None:
         # A run inside a task of another: of the task around it, its work's own names say nothing about this one.
         if not isinstance(frame, Work):
             values = {**getattr(frame, "values", {}), **values}
         if isinstance(frame, RunFrame):
             began = began or frame.began
+            secrets = {**frame.secrets, **secrets}
         frame = frame.parent
-    return RunFrame(values, None, began)
+    found = RunFrame(values, None, began, None, secrets)
+    found.recorded = run is not None and run.recorded
+    return found

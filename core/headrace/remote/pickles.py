@@ -43,8 +43,10 @@ class Pickler:
         Raises `TransferError`. Its message calls the value ``what`` and names the one of its ``parts`` that cannot be
         pickled, and the place inside.
         """
-        callback = None if buffers is None else _collector(buffers)
         try:
+            if is_plain(value):
+                return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            callback = None if buffers is None else _collector(buffers)
             with by_value() if self._has_flow_files else nullcontext():
                 data: bytes = cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=callback)
         except Exception as error:  # a foreign __reduce__ may raise anything

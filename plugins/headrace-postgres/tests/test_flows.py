@@ -95,7 +95,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(project: Path, url: str) -> N
     configure(project, url)
     kill_when_stuck(project, sys.executable, "-m", "headrace", "run", "counting.py", "--run-name", "first")
     (run,) = json.loads(headrace("runs", "--json"))
-    assert (run["state"], run["cause"], run["name"]) == ("Crashed", "killed", "first")
+    assert (run["state"], run["cause"], run["name"]) == ("Crashed", "died", "first")
     began = [line for line in (project / "side.log").read_text().splitlines() if line != "5"]
     (project / "mended").touch()
     headrace("resume")
@@ -114,7 +114,7 @@ def test_a_script_is_recorded(project: Path, url: str) -> None:
     kill_when_stuck(project, sys.executable, "counting.py", url)
     with PostgresRunStore(url) as store:
         (run,) = store.sweep()
-        assert (run.name, run.state, run.cause) == ("script", "Crashed", "killed")
+        assert (run.name, run.state, run.cause) == ("script", "Crashed", "died")
         assert run.counts["Success"] >= 5
 
 

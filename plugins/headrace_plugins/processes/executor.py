@@ -146,10 +146,11 @@ class ProcessesExecutor(Executor):
         """Return why a task with such needs would wait for ever, or None."""
         for name, amount in needs.items():
             if amount > self.resources.get(name, 0):
+                known = "" if name in self.resources else nearest(name, self.resources)
                 return PluginOptionError(
                     f"Task {task!r} needs {amount:g} of {name!r}, and executor 'processes' has "
                     f"{self.resources.get(name, 0):g}.",
-                    hint=f"Make it with `resources={{{name!r}: {amount:g}}}`. {nearest(name, self.resources)}".strip(),
+                    hint=f"Make it with `resources={{{name!r}: {amount:g}}}`. {known}".strip(),
                 )
         return None
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from headrace.atomic import publish
+from headrace.atomic import publish, temporary_beside
 from headrace.exceptions import (
     HistoryBusyError,
     HistoryDamagedError,
@@ -94,7 +93,7 @@ class Database:
                 f"SQLite {sqlite3.sqlite_version} is too old for a history; 3.24 is the first that will do."
             )
         self._places.make_folder()
-        temporary = self.path.with_name(f".{self.path.name}-{secrets.token_hex(4)}.tmp")
+        temporary = temporary_beside(self.path)
         try:
             with self.translated():
                 self.fill(temporary)
@@ -219,7 +218,7 @@ class Database:
     def _back_up(self, found: int) -> None:
         """Copy the file, of which the caller keeps others from writing to it."""
         target = self.path.with_name(f"{self.path.name}.form{found}")
-        temporary = target.with_name(f".{target.name}-{secrets.token_hex(4)}.tmp")
+        temporary = temporary_beside(target)
         try:
             source = sqlite3.connect(_uri(self.path, "ro"), uri=True, timeout=_PATIENCE)
             copy = sqlite3.connect(temporary)
@@ -355,7 +354,7 @@ def _insist(connection: sqlite3.Connection, statement: str, seconds: float) -> N
 
 
 def _uri(path: Path, mode: str) -> str:
-    return f"file:{quote(str(path))}?mode={mode}"
+    return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def as_sqlite_error(error: OSError) -> sqlite3.OperationalError:

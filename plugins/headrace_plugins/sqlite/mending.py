@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from headrace.atomic import is_being_written
 from headrace.exceptions import HistoryBusyError, HistoryDamagedError, HistoryError, HistoryVersionError
 from headrace.file_systems import file_system, is_on_network
 from headrace.history.journal_files import REQUEST_SUFFIX, SUFFIX, JournalFile, claim, journal_paths
@@ -149,8 +150,8 @@ def _about_leftovers(database: Database, live: Path) -> Iterator[Finding]:
 
 
 def _leftovers(database: Database, live: Path) -> list[Path]:
-    # Those of processes that are at it are there for a moment only.
-    half_written = [*database.path.parent.glob(f".{database.path.name}*.tmp*"), *live.glob(".*.tmp")]
+    temporary = [*database.path.parent.glob(f".{database.path.name}*.tmp*"), *live.glob(".*.tmp")]
+    half_written = [path for path in temporary if not is_being_written(path)]
     requests = [path for path in live.glob(f"*{REQUEST_SUFFIX}") if not path.with_suffix(SUFFIX).exists()]
     return sorted(half_written) + sorted(requests)
 

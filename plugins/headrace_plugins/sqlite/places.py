@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from headrace.exceptions import HistoryError
 from headrace.project import make_private, project_folder
@@ -68,4 +69,5 @@ def places_of(url: str) -> Places:
         raise ValueError(f"`mode` is {mode!r}; known: {', '.join(sorted(_MODES))}")
     if not parts.path:
         return Places(database=project_folder() / _FOLDER / _NAME, is_default=True, mode=mode)
-    return Places(database=Path(unquote(parts.path)).expanduser().absolute(), mode=mode)
+    database = Path(os.fsdecode(unquote_to_bytes(parts.path))).expanduser()
+    return Places(database=database.absolute(), mode=mode)

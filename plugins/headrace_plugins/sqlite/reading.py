@@ -95,8 +95,10 @@ def find_run(connection: sqlite3.Connection, name: str, where: str) -> RunRecord
 
 def _nearest(connection: sqlite3.Connection, name: str) -> list[str]:
     known = connection.execute(statements.NAMES).fetchall()
-    near = get_close_matches(name, [each for pair in known for each in pair], n=_NEAREST, cutoff=0.5)
-    return near or [shown for _, shown in known[:_NEAREST]]
+    # Several runs may have one name.
+    names = list(dict.fromkeys(each for pair in known for each in pair))
+    near = get_close_matches(name, names, n=_NEAREST, cutoff=0.5)
+    return near or list(dict.fromkeys(shown for _, shown in known))[:_NEAREST]
 
 
 def runs_page(

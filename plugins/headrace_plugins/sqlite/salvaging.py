@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from headrace.atomic import publish
+from headrace.atomic import publish, temporary_beside
 from headrace_plugins.sqlite import statements
 from headrace_plugins.sqlite.schema import TABLES, TABLES_OF_RUNS
 
@@ -43,9 +43,9 @@ def salvage(database: Database) -> tuple[Path, dict[str, int]]:
 
     Nobody else uses the file meanwhile.
     """
-    path, mark = database.path, secrets.token_hex(4)
-    new, copy = (path.with_name(f".{path.name}-{mark}.{kind}.tmp") for kind in ("new", "copy"))
-    aside = path.with_name(f"{path.name}.damaged-{mark}")
+    path = database.path
+    new, copy = temporary_beside(path, ".new"), temporary_beside(path, ".copy")
+    aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(4)}")
     try:
         database.fill(new)
         for suffix in _BESIDE:

@@ -72,7 +72,6 @@ FORMS: Final[Mapping[int, Sequence[str]]] = {
             entered REAL NOT NULL,
             until REAL,
             child_count INTEGER,
-            inputs BLOB,
             details TEXT,
             data BLOB,
             location TEXT,

@@ -9,9 +9,7 @@ __all__: list[str] = []
 # As a record has it, to be read, and as a row of a batch has it, to be written.
 _VALUE: Final = "data, location, digest, serializer, type_name, size, is_exception"
 _WRITTEN_VALUE: Final = "data, size, is_exception, serializer, type_name, location, digest"
-_TASK_RUN: Final = (
-    f"node, map_index, attempt, state, message, started, entered, until, child_count, {_VALUE}, inputs, details"
-)
+_TASK_RUN: Final = f"node, map_index, attempt, state, message, started, entered, until, child_count, {_VALUE}, details"
 _WRITTEN: Final = "node, map_index, attempt, state, message, started, entered, finished, " + _WRITTEN_VALUE
 
 
@@ -93,11 +91,11 @@ _OR_UPDATE: Final = """
         serializer = excluded.serializer, type_name = excluded.type_name, size = excluded.size,
         is_exception = excluded.is_exception, location = excluded.location, digest = excluded.digest,
         until = excluded.until, child_count = coalesce(excluded.child_count, child_count),
-        inputs = coalesce(excluded.inputs, inputs), details = excluded.details
+        details = excluded.details
     WHERE NOT finished
 """
 WRITE_TASK_RUN: Final = f"""
-    INSERT INTO task_runs (run, {_WRITTEN}, until, child_count, inputs, details) VALUES ({_marks(20)}) {_OR_UPDATE}
+    INSERT INTO task_runs (run, {_WRITTEN}, until, child_count, details) VALUES ({_marks(19)}) {_OR_UPDATE}
 """
 # The same for a row in which there is nothing from the serializer on. A column that is left out costs nothing, and to
 # bind NULL costs more than to bind a number.
@@ -106,7 +104,7 @@ WRITE_PLAIN_TASK_RUN: Final = f"""
         run, node, map_index, attempt, state, message, started, entered, finished, data, size, is_exception
     ) VALUES ({_marks(12)}) {_OR_UPDATE}
 """
-TAKE_OVER: Final = f"INSERT INTO task_runs (run, {_TASK_RUN}, finished, taken_from) VALUES ({_marks(21)})"
+TAKE_OVER: Final = f"INSERT INTO task_runs (run, {_TASK_RUN}, finished, taken_from) VALUES ({_marks(20)})"
 COUNT: Final = """
     INSERT INTO counts (run, state, count) VALUES (?, ?, ?)
     ON CONFLICT (run, state) DO UPDATE SET count = count + excluded.count
@@ -117,7 +115,11 @@ CRASH_TASK_RUNS: Final = """
 """
 TASK_RUN: Final = f"SELECT {_TASK_RUN}, taken_from FROM task_runs WHERE run = ? AND node = ? AND map_index = ?"
 LAST_MOMENT: Final = """
-    SELECT max(created, coalesce((SELECT max(entered) FROM task_runs WHERE run = key), 0)) FROM runs WHERE key = ?
+    SELECT max(
+        created,
+        coalesce((SELECT max(entered) FROM task_runs WHERE run = key), 0),
+        coalesce((SELECT at FROM logs WHERE run = key ORDER BY position DESC LIMIT 1), 0)
+    ) FROM runs WHERE key = ?
 """
 
 _WITHOUT_DATA: Final = _TASK_RUN.replace(" data,", " NULL AS data,")

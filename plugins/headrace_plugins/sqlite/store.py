@@ -14,7 +14,7 @@ from headrace.file_systems import file_system
 from headrace.history.journal_files import SUFFIX, JournalFile, claim, journal_paths, make_journal
 from headrace.history.owners import looks_alive, this_process
 from headrace.history.recording import Recorder
-from headrace.history.records import FINISHED_STATES, UNMAPPED, LogQuery, RunQuery, TaskRunQuery
+from headrace.history.records import FINISHED_STATES, UNMAPPED, Finding, LogQuery, RunQuery, TaskRunQuery
 from headrace_plugins.sqlite import mending, reading, sharing, slots, statements, sweeping, writing
 from headrace_plugins.sqlite.database import Database
 from headrace_plugins.sqlite.places import places_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from headrace.history.folding import Batch, Row
     from headrace.history.records import (
         AttemptRecord,
-        Finding,
         LimitRecord,
         LogRecord,
         NoteRecord,
@@ -79,7 +78,6 @@ class SQLiteRunStore(RunStore):
         taken_over: Iterable[TaskRunRecord] = (),
         again: bool = False,
     ) -> RunJournal:
-        task_rows = [writing.task_row(task) for task in tasks]
         earlier = [
             writing.taken_over_row(each, run.resumed_from) for each in taken_over if each.state in FINISHED_STATES
         ]
@@ -87,7 +85,7 @@ class SQLiteRunStore(RunStore):
         file = self._make_journal(run.id)
         try:
             row = writing.run_row(run, file.owner, file.start)
-            self._write(partial(self._begin, row, task_rows, earlier, run.resumed_from, again))
+            self._write(partial(self._begin, row, tasks, earlier, run.resumed_from, again))
         except HistoryError:
             file.discard()
             raise
@@ -100,7 +98,7 @@ class SQLiteRunStore(RunStore):
     def _begin(
         self,
         row: Row,
-        tasks: Sequence[Row],
+        tasks: Sequence[TaskRecord],
         taken_over: Sequence[Row],
         origin: str | None,
         again: bool,
@@ -317,6 +315,11 @@ class SQLiteRunStore(RunStore):
             yield from found
 
     def check(self) -> Sequence[Finding]:
+        if not self._places.is_default:
+            try:
+                self._places.make_folder()
+            except HistoryError as error:
+                return [Finding(place=str(self._places.database), what=error.message, hint=error.hint)]
         return mending.check(self._database, self._places.live)
 
     def facts(self) -> Mapping[str, str]:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from headrace.history.folding import Batch, Row
     from headrace.history.records import Cause, Owner, RunRecord, TaskRecord, TaskRunRecord
 
-__all__ = ["crash_run", "end_run", "forget_run", "insert_run", "run_row", "taken_over_row", "task_row", "write_batch"]
+__all__ = ["crash_run", "end_run", "forget_run", "insert_run", "run_row", "taken_over_row", "write_batch"]
 
-_NOTHING_RARE: Final = (None,) * 8
+_NOTHING_RARE: Final = (None,) * 7
 
 
 # A new run
@@ -48,9 +48,10 @@ def run_row(run: RunRecord, owner: Owner, position: int) -> Row:
     )
 
 
-def task_row(task: TaskRecord) -> Row:
-    """Return a task as a row of its table, without the run."""
+def _task_row(key: int, task: TaskRecord) -> Row:
+    """Return a task as a row of its table."""
     return (
+        key,
         task.node,
         as_text(task.slug),
         as_text(task.name),
@@ -68,7 +69,7 @@ def task_row(task: TaskRecord) -> Row:
 def taken_over_row(record: TaskRunRecord, origin: str | None) -> Row:
     """Return a task run that a run has from ``origin`` as a row of its table, without the run."""
     value = record.value or (None,) * 7
-    return (*record[:9], *value, *record[10:12], 1, record.taken_from or origin)
+    return (*record[:9], *value, record.details, 1, record.taken_from or origin)
 
 
 def _json(values: Mapping[str, object]) -> str | None:
@@ -76,18 +77,15 @@ def _json(values: Mapping[str, object]) -> str | None:
 
 
 def insert_run(
-    connection: sqlite3.Connection, run: Row, tasks: Sequence[Row], taken_over: Sequence[Row], where: str
+    connection: sqlite3.Connection, run: Row, tasks: Sequence[TaskRecord], taken_over: Sequence[Row], where: str
 ) -> None:
     """Write a new run; raise HistoryError if there is one with its id. ``where`` is what messages call the history."""
     if connection.execute(statements.RUN_EXISTS, run[:1]).fetchone():
         raise HistoryError(f"There is a run {run[0]} in {where} already.", hint="Give each run an id of its own.")
     key = connection.execute(statements.INSERT_RUN, run).lastrowid
-    connection.executemany(statements.INSERT_TASK, ((key, *row) for row in tasks))
-    connection.executemany(statements.TAKE_OVER, ((key, *row) for row in taken_over))
-    counts: dict[str, int] = defaultdict(int)
-    for row in taken_over:
-        counts[row[STATE]] += 1
-    connection.executemany(statements.COUNT, [(key, state, count) for state, count in counts.items()])
+    assert key is not None
+    connection.executemany(statements.INSERT_TASK, (_task_row(key, task) for task in tasks))
+    _take_over(connection, key, taken_over)
 
 
 def claim_origin(connection: sqlite3.Connection, origin: str, where: str, *, again: bool) -> None:
@@ -110,6 +108,14 @@ def claim_origin(connection: sqlite3.Connection, origin: str, where: str, *, aga
             )
 
 
+def _take_over(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:
+    connection.executemany(statements.TAKE_OVER, ((key, *row) for row in rows))
+    counts: dict[str, int] = defaultdict(int)
+    for row in rows:
+        counts[row[STATE]] += 1
+    connection.executemany(statements.COUNT, [(key, state, count) for state, count in counts.items()])
+
+
 # A run that goes on
 
 
@@ -122,6 +128,8 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
     (key,) = connection.execute(statements.RUN_KEY, (batch.run_id,)).fetchone()
     _write_task_runs(connection, key, batch.rows.values())
     slots.give_up(connection, key, batch.rows)
+    if batch.taken_over:
+        _take_over(connection, key, [taken_over_row(each, None) for each in batch.taken_over])
     if batch.attempts:
         connection.executemany(statements.INSERT_ATTEMPT, [(key, *row) for row in batch.attempts])
     if batch.notes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,17 @@ import pytest
 
 from headrace import Engine, Flow, Parameter, Task, config, context, signals, task, testing, unmapped
 from headrace.caching import (
+    all_inputs,
     all_parameters,
     duration_only,
     never_use,
     partial_inputs_only,
     partial_parameters_only,
 )
-from headrace.exceptions import ResultError, UnhashableArgumentError
+from headrace.caching._entries import Entry
+from headrace.exceptions import HistoryError, ResultError, UnhashableArgumentError
 from headrace.hashing import digest_arguments
+from headrace.history.sealing import Sealer
 from headrace.states import Cached, State, Success
 from headrace.testing import VirtualClock
 
@@ -32,6 +37,16 @@ from headrace.testing import VirtualClock
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+class Planted:
+    """What leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
 
 
 class Calls:
@@ -395,12 +410,62 @@ class TestTrouble:
         assert len(seen) == 2
         assert "cannot be read" in caplog.text
 
+    def test_an_entry_of_another_project_is_computed_again_with_one_warning(self, project, caplog, monkeypatch):
+        calls = Calls(cache_for=60)
+        with Flow("f") as flow:
+            result = calls.task.map([1, 2, 3])
+        flow.run()
+        (project / ".headrace" / "history" / "key").unlink()
+        assert [type(state) for state in flow.run().result[result].map_states] == [Success] * 3
+        assert [type(state) for state in flow.run().result[result].map_states] == [Cached] * 3
+        warnings = [record.getMessage() for record in caplog.records if "no help" in record.message]
+        assert len(warnings) == 1
+        assert str(project / ".headrace" / "cache" / "calls") in warnings[0]
+        assert "HEADRACE_KEY" in warnings[0]
+
+    @pytest.mark.parametrize("validator", [all_inputs, lambda state, inputs, parameters: bool(parameters)])
+    def test_a_pickle_that_was_planted_is_never_loaded(self, project, caplog, validator):
+        calls = Calls(cache_for=60, cache_validator=validator)
+        with Flow("f") as flow:
+            result = calls.task(Parameter("x"))
+        flow.run(x=1)
+        (path,) = entries(project)
+        planted = pickle.dumps(Planted(project / "loaded"))
+        pickle.loads(planted)
+        (project / "loaded").unlink()
+        entry = Entry.peek(path.read_bytes(), f"{path.parent.name}/{path.name}")
+        planted_entry = replace(entry, data=planted, cached_parameters=planted, size=len(planted))
+        for sealer in None, Sealer(b"o" * 32):
+            path.write_bytes(planted_entry.encode(sealer))
+            assert type(flow.run(x=1).result[result]) is Success
+            assert not (project / "loaded").exists()
+        assert caplog.text.count("was not written by this project") == 2
+
+    @pytest.mark.parametrize("name", ["processes", "threads"])
+    def test_workers_have_the_key(self, project, monkeypatch, name):
+        with Flow("f") as flow:
+            result = task(os.path.basename, name="base", cache_for=60)("a/b")
+        monkeypatch.setenv("HEADRACE_HOME", str(project / "home"))
+        assert [type(flow.run(executor=name).result[result]) for _ in range(2)] == [Success, Cached]
+        monkeypatch.chdir("/")
+        assert type(flow.run(executor=name).result[result]) is Cached
+
+    def test_a_key_that_cannot_be_made_fails_the_task_before_it_runs(self, project, monkeypatch):
+        (project / "file").touch()
+        monkeypatch.setenv("HEADRACE_HOME", str(project / "file"))
+        calls = Calls(cache_for=60)
+        flow, result = self.cached_flow(calls)
+        with config.set_temporary_config({"cache.url": f"file:{project}/elsewhere"}):
+            state = flow.run().result[result]
+        assert isinstance(state.result, HistoryError)
+        assert calls.seen == []
+
     def test_a_result_that_cannot_be_stored_fails_the_task(self, project):
         with Flow("f") as flow:
             result = make_lock()
         state = flow.run().result[result]
         assert isinstance(state.result, TypeError)
-        assert [path.name for path in project.rglob("*") if path.is_file()] == [".gitignore"]
+        assert [path for path in (project / ".headrace" / "cache").rglob("*") if path.is_file()] == []
 
     def test_a_cache_that_cannot_be_written_fails_the_task_before_it_runs(self, project):
         (project / ".headrace").write_text("a file in the way")
@@ -418,7 +483,7 @@ class TestTrouble:
         state = flow.run().result[result]
         assert isinstance(state.result, ResultError)
         assert str(small_disk) in state.message
-        assert [path.name for path in small_disk.rglob("*") if path.is_file()] == [".gitignore"]
+        assert [path for path in (small_disk / ".headrace" / "cache").rglob("*") if path.is_file()] == []
 
 
 @task(cache_for=60)

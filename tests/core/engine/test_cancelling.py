@@ -134,6 +134,20 @@ class TestRequest:
         assert (type(state), state.message) == (Cancelled, "The run was cancelled on request.")
         assert [type(state.result[each]) for each in (slept, late)] == [Cancelled, Cancelled]
 
+    def test_a_run_has_not_ended_before_its_tasks(self, store, tmp_path):
+        @task
+        def long() -> None:
+            (tmp_path / "marker").touch()
+            time.sleep(1)
+
+        with Flow("slow") as flow:
+            ran = long()
+        grace = config.set_temporary_config({"engine.cancel_grace": 10})
+        with Canceller(store, (tmp_path / "marker").exists), grace:
+            state = flow.run(record=store, executor=made("threads"))
+        assert (type(state), type(state.result[ran])) == (Cancelled, Success)
+        assert store.run("latest").ended >= state.timestamp >= state.result[ran].timestamp
+
     def test_it_is_noticed_within_half_a_second(self, store, tmp_path):
         noticed: list[float] = []
 

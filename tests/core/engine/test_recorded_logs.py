@@ -233,7 +233,7 @@ def test_what_was_said_last_before_the_driver_was_killed_is_there(tmp_path: Path
     process.wait()
     process.stdout.close()
     store.sweep()
-    assert store.run("latest").cause == "killed"
+    assert store.run("latest").cause == "died"
     found = said(store, "talk-1")
     assert "last words" in [text for *_, logger, text in found if logger == "own"]
     # What other processes print comes in larger pieces.

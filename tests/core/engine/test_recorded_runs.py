@@ -318,8 +318,11 @@ def test_children_that_only_wait_for_others_go_on_although_the_results_of_those_
     assert result_of(flow, resume(flow), "after") == [1, 2]
 
 
+@pytest.mark.parametrize("executor", ["local", "threads", "processes"])
 @pytest.mark.parametrize("outer_is_recorded", [True, False])
-def test_a_run_inside_a_task_belongs_to_the_run_around_it_if_a_history_has_that(outer_is_recorded: bool) -> None:
+def test_a_run_inside_a_task_belongs_to_the_run_around_it_if_a_history_has_that(
+    outer_is_recorded: bool, executor: str
+) -> None:
     inner, _ = counting(set())
 
     @task
@@ -328,7 +331,7 @@ def test_a_run_inside_a_task_belongs_to_the_run_around_it_if_a_history_has_that(
 
     with Flow("outer") as outer:
         run_inner()
-    assert outer.run(record=outer_is_recorded).is_successful()
+    assert outer.run(record=outer_is_recorded, executor=executor).is_successful()
     found = {run.flow_name: run for run in open_history(True, Engine()).runs(RunQuery(nested=True))}
     assert found["counting"].parent == (found["outer"].id if outer_is_recorded else None)
 

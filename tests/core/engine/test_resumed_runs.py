@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from headrace import Engine, Flow, Parameter, Secret, Task, context, flatten, resource_manager, task, triggers
+from headrace.abc import RunJournal
 from headrace.caching import all_inputs
 from headrace.engine.recorded_runs import open_history
 from headrace.engine.resumed_runs import find_run, next_name, prepare_resume
@@ -19,7 +20,8 @@ from headrace.history import RunRecord, TaskRunQuery
 from headrace.history.resuming import Decision
 from headrace.masking import masker
 from headrace.results import LocalResult
-from headrace.states import State
+from headrace.states import State, Success
+from headrace_plugins.sqlite.store import SQLiteRunStore
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -98,7 +100,58 @@ def chain(world: World, *names: str, **options: Any) -> Flow:
     return flow
 
 
+class Listening:
+    """A journal that keeps a list of which task runs it was told have finished."""
+
+    def __init__(self, journal: RunJournal, said: list[tuple[int, int]]) -> None:
+        self._journal = journal
+        self._said = said
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def finished(self, node: int, map_index: int, /, *rest: Any) -> None:
+        self._said.append((node, map_index))
+        self._journal.finished(node, map_index, *rest)
+
+
+class ListeningStore(SQLiteRunStore):
+    said: list[tuple[int, int]]
+
+    def begin(self, *args: Any, **options: Any) -> Any:
+        self.said = []
+        return Listening(super().begin(*args, **options), self.said)
+
+
 # What plain resume does
+
+
+def test_what_was_taken_over_is_not_said_again(world: World, project: Path) -> None:
+    with Flow("wide") as flow:
+        first = world.task("first")()
+        world.task("each").map(args=[first] * 20)
+    world.broken.add("each7")
+    with ListeningStore(f"sqlite:{project}/runs.db") as store:
+        assert flow.run(record=store).is_failed()
+        assert len(store.said) > 20
+        before = {(row.node, row.map_index): row.state for row in store.task_runs(store.run("latest").id)}
+        world.broken.clear()
+        assert flow.resume(record=store).is_successful()
+        (each,) = (task.node for task in store.tasks(store.run("latest").id) if task.name == "each")
+        assert [said for said in store.said if said[0] == each] == [(each, 7), (each, -1)]
+        assert len(store.said) < 5
+        rows = {(row.node, row.map_index): row.state for row in store.task_runs(store.run("latest").id)}
+        assert rows.keys() == before.keys()
+        assert set(rows.values()) == {"Success", "Mapped"}
+
+
+def test_states_that_a_run_is_given_are_on_record(world: World) -> None:
+    """They are known from nowhere else, unlike those of a run that is resumed."""
+    with Flow("given") as flow:
+        first = world.task("first")()
+        world.task("second")(args=first)
+    assert flow.run(record=True, task_states={first: Success(result=3)}).is_successful()
+    assert rows()["first", -1] == "Success"
 
 
 def test_what_failed_and_what_had_not_begun_runs(world: World) -> None:
@@ -846,7 +899,7 @@ def test_a_result_with_a_secret_is_not_kept(world: World, project: Path) -> None
 def test_other_parameters_cannot_be_given(world: World) -> None:
     flow = with_parameters(world)
     flow.run(record=True, plain=7)
-    with pytest.raises(HistoryError, match="has the parameters of the run before, so 'plain' cannot be given"):
+    with pytest.raises(HistoryError, match="Parameter 'plain' is as run .* recorded it"):
         flow.resume(parameters={"plain": 8})
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.exceptions import HistoryError
-from headrace.history import ValueRecord
+from headrace.history import TaskRunRecord, ValueRecord
 from headrace.history.encoding import (
     ATTEMPTED,
     BEGAN,
@@ -19,6 +19,7 @@ from headrace.history.encoding import (
     LOGGED,
     NO_VALUE,
     NOTED,
+    TAKEN_OVER,
     WAITING,
     as_text,
     encode_began,
@@ -27,6 +28,7 @@ from headrace.history.encoding import (
     encode_logged,
     encode_noted,
     encode_state,
+    encode_taken_over,
     entries,
 )
 from headrace.states import State
@@ -59,9 +61,9 @@ def read(data: bytes) -> list[tuple[int, Any]]:
     return [(kind, said) for kind, _, said in entries(data)]
 
 
-@given(numbers, indexes, st.integers(1, 2**32 - 1), moments, maybe(st.none(), st.binary(min_size=1)))
-def test_a_beginning_comes_back(node, map_index, attempt, at, inputs):
-    assert read(encode_began(node, map_index, attempt, at, inputs)) == [(BEGAN, (node, map_index, attempt, at, inputs))]
+@given(numbers, indexes, st.integers(1, 2**32 - 1), moments)
+def test_a_beginning_comes_back(node, map_index, attempt, at):
+    assert read(encode_began(node, map_index, attempt, at)) == [(BEGAN, (node, map_index, attempt, at))]
 
 
 @given(numbers, numbers, moments)
@@ -104,11 +106,12 @@ def test_a_state_of_a_task_run_comes_back(kind, node, map_index, state, message,
     ((found, said),) = read(entry)
     assert found == kind
     assert said[:7] == (node, map_index, 1, state, message, started, at)
-    assert said[8:] == (until, details)
+    assert said[7] == (kind == FINISHED)
+    assert said[15:] == (until, None, details)
     if value is None:
-        assert said[7] == NO_VALUE
+        assert said[8:15] == NO_VALUE
     else:
-        data, size, is_exception, serializer, type_name, location, digest = said[7]
+        data, size, is_exception, serializer, type_name, location, digest = said[8:15]
         assert ValueRecord(data, location, digest, serializer, type_name, size, bool(is_exception)) == value
 
 
@@ -120,6 +123,14 @@ def test_every_state_of_headrace_has_a_place():
 def test_a_state_that_nobody_knows_is_refused():
     with pytest.raises(HistoryError, match="'Sulking'"):
         encode_entered(ENTERED, "Sulking", None, 1.0)
+
+
+@given(numbers, indexes, maybe(st.none(), values), maybe(st.none(), texts), texts)
+def test_what_was_taken_over_comes_back(node, map_index, value, text, origin):
+    record = TaskRunRecord(node, map_index, 2, "Cached", text, 1.0, 2.0, None, None, value, text, origin)
+    ((kind, (state, found)),) = read(encode_taken_over(record))
+    ((_, expected),) = read(encode_state(FINISHED, node, map_index, 2, "Cached", text, 1.0, 2.0, None, value, text))
+    assert (kind, state, found) == (TAKEN_OVER, expected, origin)
 
 
 def test_a_location_that_is_not_unicode_is_refused():
@@ -135,9 +146,10 @@ def test_what_no_encoding_has_is_escaped():
 
 def some_entries() -> list[bytes]:
     return [
-        encode_began(1, -1, 1, 10.0, b"in"),
+        encode_began(1, -1, 1, 10.0),
         encode_expanded(2, 5, 10.0),
         encode_state(FINISHED, 1, 3, 1, "Success", "fine", 10.0, 11.0, None, ValueRecord(b"data", "here"), "{}"),
+        encode_taken_over(TaskRunRecord(1, 4, 1, "Success", taken_from="earlier")),
         encode_noted(1, -1, "cache", "missed"),
         encode_logged(1, -1, 1, 10.0, 20, "etl", "begins"),
         encode_entered(ENDED, "Success", "done", 12.0),
@@ -148,9 +160,15 @@ def test_entries_follow_each_other():
     whole = some_entries()
     kinds = [kind for kind, _, _ in entries(b"".join(whole))]
     ends = [end for _, end, _ in entries(b"".join(whole))]
-    assert kinds == [BEGAN, EXPANDED, FINISHED, NOTED, LOGGED, ENDED]
+    assert kinds == [BEGAN, EXPANDED, FINISHED, TAKEN_OVER, NOTED, LOGGED, ENDED]
     assert ends == list(itertools.accumulate(map(len, whole)))
-    assert [kind for kind, _, _ in entries(b"".join(whole), start=ends[1])] == [FINISHED, NOTED, LOGGED, ENDED]
+    assert [kind for kind, _, _ in entries(b"".join(whole), start=ends[1])] == [
+        FINISHED,
+        TAKEN_OVER,
+        NOTED,
+        LOGGED,
+        ENDED,
+    ]
 
 
 def test_wherever_it_is_cut_what_comes_before_is_read():
@@ -169,6 +187,24 @@ def test_zeros_after_the_end_are_no_damage():
     """A power cut can leave a file longer than what was written to it."""
     data = some_entries()[0]
     assert list(entries(data + bytes(4096)))[1:] == [(0, len(data), (len(data), False))]
+
+
+@pytest.mark.parametrize("piece", [8, 16, 32])
+def test_an_entry_that_was_copied_in_part_is_no_damage(piece):
+    """A journal has room for more, which is zeros, and a kill can come between any two pieces of a copy."""
+    first, *_, last = some_entries()
+    for there in range(0, len(last), piece):
+        for part in (last[:there].ljust(len(last), b"\0"), last[there:].rjust(len(last), b"\0")):
+            if part != last:
+                found = list(entries(first + part + bytes(64)))
+                assert found[1:] == [(0, len(first), (len(first), False))]
+
+
+def test_damage_before_other_entries_is_damage_although_zeros_follow():
+    whole = some_entries()
+    data = bytearray(b"".join(whole) + bytes(64))
+    data[len(whole[0]) + 20] ^= 1
+    assert list(entries(bytes(data)))[-1][2] == (len(whole[0]), True)
 
 
 def test_no_changed_bit_goes_unnoticed():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from headrace.history import ValueRecord
+import pytest
+
+from headrace.history import TaskRunRecord, ValueRecord
 from headrace.history.encoding import (
     ATTEMPTED,
     ENDED,
@@ -14,10 +16,11 @@ from headrace.history.encoding import (
     encode_logged,
     encode_noted,
     encode_state,
+    encode_taken_over,
 )
 from headrace.history.folding import FINISHED_COLUMN, RARE, STARTED, STATE, fold
 
-BEGAN = encode_began(1, -1, 1, 10.0, b"in")
+BEGAN = encode_began(1, -1, 1, 10.0)
 
 
 def state(kind, name="Success", node=1, attempt=1, at=11.0, value=None):
@@ -28,15 +31,15 @@ def test_a_task_run_that_began_and_finished_is_one_row():
     data = BEGAN + state(FINISHED, value=ValueRecord(b"v", "here", b"d", "pickle", "int", 4, True))
     batch = fold("run", 100, data)
     value = (b"v", 4, 1, "pickle", "int", "here", b"d")
-    expected = (1, -1, 1, "Success", None, 10.0, 11.0, 1, *value, None, None, b"in", None)
+    expected = (1, -1, 1, "Success", None, 10.0, 11.0, 1, *value, None, None, None)
     assert batch.rows == {(1, -1): expected}
     assert (batch.run_id, batch.start, batch.end) == ("run", 100, 100 + len(data))
     assert (expected[STATE], expected[STARTED], expected[FINISHED_COLUMN]) == ("Success", 10.0, 1)
-    assert expected[RARE:] == ("pickle", "int", "here", b"d", None, None, b"in", None)
+    assert expected[RARE:] == ("pickle", "int", "here", b"d", None, None, None)
 
 
 def test_a_task_run_that_began_is_running():
-    expected = (1, -1, 1, "Running", None, 10.0, 10.0, 0, *NO_VALUE, None, None, b"in", None)
+    expected = (1, -1, 1, "Running", None, 10.0, 10.0, 0, *NO_VALUE, None, None, None)
     assert fold("run", 0, BEGAN).rows == {(1, -1): expected}
 
 
@@ -45,10 +48,17 @@ def test_what_comes_after_the_end_is_left_out():
     assert fold("run", 0, data + state(FINISHED)).rows == fold("run", 0, state(FINISHED, "Failed")).rows
 
 
-def test_the_number_of_children_and_the_inputs_stay():
-    data = BEGAN + encode_expanded(1, 3, 10.0) + state(WAITING, "Retrying") + encode_began(1, -1, 2, 12.0, None)
+def test_the_number_of_children_stays():
+    data = BEGAN + encode_expanded(1, 3, 10.0) + state(WAITING, "Retrying") + encode_began(1, -1, 2, 12.0)
     (row,) = fold("run", 0, data + state(FINISHED, "Mapped", attempt=2)).rows.values()
-    assert (row[2], row[STATE], row[16], row[17]) == (2, "Mapped", 3, b"in")
+    assert (row[2], row[STATE], row[16]) == (2, "Mapped", 3)
+
+
+@pytest.mark.parametrize("value", [None, ValueRecord(b"v", "here", b"d", "pickle", "int", 4, True)])
+def test_who_did_the_work_is_known_of_what_was_taken_over(value):
+    record = TaskRunRecord(1, -1, 2, "Success", "fine", 10.0, 11.0, 12.0, value=value, taken_from="earlier")
+    batch = fold("run", 0, encode_taken_over(record))
+    assert (batch.taken_over, batch.rows) == ([record], {})
 
 
 def test_a_map_runs_once_it_is_expanded():

@@ -89,8 +89,8 @@ def left_behind(file: JournalFile, bounds: LogBounds) -> JournalFile:
     """Return the journal as whoever sweeps has it."""
     bounds.close()
     dead = Owner(pid=file.owner.pid, started="0", boot="another", namespace=None, host=file.owner.host)
-    text = file.path.read_bytes().replace(f'"boot": "{file.owner.boot}"'.encode(), b'"boot": "another"')
     file.close()
+    text = file.path.read_bytes().replace(f'"boot": "{file.owner.boot}"'.encode(), b'"boot": "another"')
     file.path.write_bytes(text)
     assert dead.boot == "another"
     found = claim(file.path, this_process())
@@ -114,7 +114,7 @@ def test_what_a_dead_owner_left_is_appended_once(file, bounds):
 def test_it_is_appended_after_the_last_whole_entry(file, bounds):
     for number in range(1000):
         bounds.add(0, -1, entry(number))
-    file.append(encode_began(5, -1, 1, 10.0, None)[:-3])
+    file.append(encode_began(5, -1, 1, 10.0)[:-3])
     with tails(file)[-1].open("ab") as tail:
         tail.write(entry(5000)[:-3])
     swept = left_behind(file, bounds)

@@ -377,9 +377,11 @@ class TestBatches:
 
     def test_damage_is_told_after_what_comes_before_it(self, tmp_path):
         file = self.made(tmp_path)
+        file.close()
         data = bytearray(file.path.read_bytes())
         data[file.end - 5] ^= 1
         file.path.write_bytes(data)
+        file.descriptor = os.open(file.path, os.O_RDWR)
         found: list[Any] = []
         with pytest.raises(HistoryDamagedError, match=f"is damaged at byte .* of {file.end}"):
             found.extend(batches(file, file.start))

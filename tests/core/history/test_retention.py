@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -146,6 +147,22 @@ def test_a_run_that_goes_on_stays(store: RunStore, project: Path) -> None:
     gc(store, project, after_days=100, keep_runs=1, keep_days=1, max_mb=0.001)
     assert names(store) == ["going on"]
     journal.ended("Success", None, time.time())
+
+
+def test_a_run_stays_that_another_one_goes_on_from(store: RunStore, project: Path) -> None:
+    """However many are in between: what has finished in it may turn out to stay."""
+    first, second = a_run(name="first"), a_run(name="second")
+    store.begin(first, [a_task()]).abandon()
+    store.sweep()
+    store.begin(replace(second, resumed_from=first.id), [a_task()]).abandon()
+    store.sweep()
+    journal = store.begin(a_run(name="going on", resumed_from=second.id), [a_task()])
+    record("a")
+    gc(store, project, after_days=100, keep_runs=1, keep_days=1, max_mb=0.001)
+    assert names(store) == ["going on", "second", "first"]
+    journal.ended("Success", None, time.time())
+    gc(store, project, after_days=100, keep_runs=1)
+    assert names(store) == ["going on"]
 
 
 def test_a_run_whose_process_died_has_ended(store: RunStore, project: Path) -> None:

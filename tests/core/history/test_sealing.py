@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.exceptions import HistoryError, SealError
-from headrace.history.sealing import KEY_FILE, Sealer, project_key
+from headrace.history.sealing import KEY_FILE, ProjectSealer, Sealer, project_key
 
 KEY = bytes(range(32))
 
@@ -58,6 +58,50 @@ class TestSealer:
     def test_a_key_has_its_length(self) -> None:
         with pytest.raises(SealError, match="has 32 bytes, and this one has 5"):
             Sealer(b"short")
+
+
+class TestProjectSealer:
+    def test_nothing_is_made_before_it_is_needed(self, tmp_path: Path) -> None:
+        sealer = ProjectSealer(tmp_path / ".headrace")
+        with pytest.raises(SealError, match="is missing"):
+            sealer.unseal(Sealer(KEY).seal(b"x"), "It")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_uses_the_key_of_the_project(self, tmp_path: Path) -> None:
+        sealed = ProjectSealer(tmp_path).seal(b"x")
+        assert ProjectSealer(tmp_path).unseal(sealed, "It") == b"x"
+        assert Sealer(project_key(tmp_path / "history")).unseal(sealed, "It") == b"x"
+
+    def test_a_copy_in_another_process_needs_no_folder(self, tmp_path: Path) -> None:
+        sealer = ProjectSealer(tmp_path / "gone")
+        copy = pickle.loads(pickle.dumps(sealer))
+        (tmp_path / "gone").rename(tmp_path / "elsewhere")
+        assert copy.unseal(sealer.seal(b"x"), "It") == b"x"
+
+    def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(HistoryError, match=str(tmp_path / "file" / "history")):
+            ProjectSealer(tmp_path / "file").seal(b"x")
+
+
+class TestKeyInTheEnvironment:
+    def test_it_goes_before_the_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        other = project_key(tmp_path)
+        monkeypatch.setenv("HEADRACE_KEY", KEY.hex())
+        assert project_key(tmp_path) == KEY != other
+
+    def test_no_folder_is_needed_or_made(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HEADRACE_KEY", KEY.hex())
+        assert ProjectSealer(tmp_path / "none").seal(b"x") == Sealer(KEY).seal(b"x")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_is_no_key_is_an_error_that_does_not_show_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HEADRACE_KEY", "hunter2")
+        with pytest.raises(SealError, match="The variable HEADRACE_KEY has no key: 7 bytes") as caught:
+            project_key(tmp_path)
+        assert "hunter2" not in str(caught.value)
 
 
 class TestProjectKey:

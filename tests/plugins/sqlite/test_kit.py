@@ -37,6 +37,9 @@ class Journal(RunJournal):
     def finished(self, *said: Any) -> None:
         self.behind.finished(*said)
 
+    def taken_over(self, *said: Any) -> None:
+        self.behind.taken_over(*said)
+
     def noted(self, *said: Any) -> None:
         self.behind.noted(*said)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from headrace.atomic import temporary_beside
 from headrace.exceptions import HistoryError
 from headrace.history import RunQuery
 from headrace.testing.history._base import a_run, a_task, shown, succeed
@@ -144,6 +148,32 @@ class TestLeftovers:
         assert len(store.repair()) == 2
         assert store.check() == []
         assert not list(tmp_path.glob(".*"))
+
+    def test_what_a_living_process_is_writing_is_left_alone(self, path, tmp_path):
+        fill(path)
+        ours = temporary_beside(path)
+        (tmp_path / "runs.db.live").mkdir(exist_ok=True)
+        for each in (ours, ours.with_name(f"{ours.name}-journal"), temporary_beside(tmp_path / "runs.db.live" / "x")):
+            each.touch()
+            os.utime(each, (0, 0))
+        store = store_at(path)
+        assert store.check() == []
+        assert store.repair() == []
+        assert ours.exists()
+
+    def test_what_a_dead_process_was_writing_is_found_after_a_moment(self, path, tmp_path):
+        fill(path)
+        dead = subprocess.run(
+            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+        )
+        left = tmp_path / f".runs.db-{int(dead.stdout)}-00ff00ff.tmp"
+        left.touch()
+        store = store_at(path)
+        # It may be a process of another container, which cannot be seen from here.
+        assert store.check() == []
+        os.utime(left, (0, 0))
+        assert [finding.place for finding in store.check()] == [str(left)]
+        assert len(store.repair()) == 1
 
     def test_nothing_is_repaired_while_a_run_goes_on(self, path):
         fill(path)

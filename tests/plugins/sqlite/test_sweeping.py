@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.exceptions import HistoryDamagedError
+from headrace.exceptions import HistoryDamagedError, HistoryError
 from headrace.history.encoding import ENDED, encode_entered
 from headrace.history.journal_files import make_journal
 from headrace.history.owners import this_process
+from headrace.history.recording import FileJournal
 from headrace.testing.history._base import a_run, a_task, shown, succeed
 from headrace_plugins.sqlite.store import SQLiteRunStore
 
@@ -35,19 +36,20 @@ def abandoned(store: SQLiteRunStore, live: Path, *, ended: bool = False, count: 
     run = a_run()
     journal = store.begin(run, [a_task()])
     file = live / f"{run.id}.journal"
-    head = file.read_bytes()
+    assert isinstance(journal, FileJournal)
+    head = journal.file.start
     succeed(journal, 1)
     journal.expanded(0, count, 10.0)
     for index in range(count):
         succeed(journal, map_index=index)
     journal.flush()
     if ended:
-        saved = file.read_bytes()
+        saved = file.read_bytes()[: journal.file.end]
         journal.ended("Failed", "as it was said", 12.0)
         file.write_bytes(saved + encode_entered(ENDED, "Failed", "as it was said", 12.0))
     else:
         journal.abandon()
-    forget(store, run.id, len(head))
+    forget(store, run.id, head)
     return run.id, file
 
 
@@ -177,9 +179,9 @@ class TestTakingIn:
 
 
 def as_owner(file: Path, **changes: object) -> None:
-    """Let a journal say that somebody else has written it."""
+    """Let a journal say that somebody else has written it, and did not give it up."""
     form, said, rest = file.read_bytes().split(b"\n", 2)
-    whose = json.loads(said)
+    whose, _ = json.JSONDecoder().raw_decode(said.decode())
     whose["owner"].update(changes)
     file.write_bytes(b"\n".join((form, json.dumps(whose).encode(), rest)))
 
@@ -192,6 +194,23 @@ class TestCauses:
         forget(store, run_id, len(file.read_bytes()))
         (run,) = store.sweep()
         assert (run.cause, run.message) == ("restarted", "Its machine was restarted or lost power.")
+
+    def test_what_its_process_gave_up_did_not_just_die(self, store, live):
+        run_id, _ = abandoned(store, live)
+        (run,) = store.sweep()
+        assert (run.id, run.state, run.cause) == (run_id, "Crashed", "abandoned")
+        assert run.message == "It was recorded no further. Its process gave it up."
+
+    def test_what_kept_it_from_being_recorded_is_told(self, store, live):
+        journal = store.begin(a_run(), [a_task()])
+        assert isinstance(journal, FileJournal)
+        journal.failure = HistoryError("The history at /x cannot be written: No space left on device.")
+        journal.abandon()
+        (run,) = store.sweep()
+        assert (run.cause, run.message) == (
+            "abandoned",
+            "It was recorded no further. The history at /x cannot be written: No space left on device.",
+        )
 
     def test_without_a_journal_nothing_is_known(self, store, live):
         run_id, file = abandoned(store, live)

@@ -31,24 +31,22 @@ class Journals(RunStoreTests):
     """What is said of task runs is found as it was said."""
 
     def test_a_task_run_that_began_is_running(self, store: RunStore, other: RunStore) -> None:
-        """``began`` records the attempt, its moment and its inputs."""
+        """``began`` records the attempt and its moment."""
         run = a_run()
         journal = store.begin(run, [a_task()])
-        journal.began(0, UNMAPPED, 1, 10.5, b"\0\xff")
+        journal.began(0, UNMAPPED, 1, 10.5)
         journal.flush()
-        expected = TaskRunRecord(0, UNMAPPED, 1, "Running", None, 10.5, 10.5, inputs=b"\0\xff")
+        expected = TaskRunRecord(0, UNMAPPED, 1, "Running", None, 10.5, 10.5)
         assert only(other, run.id) == expected
 
     def test_a_task_run_that_finished_has_its_value(self, store: RunStore, other: RunStore) -> None:
         """``finished`` records the state, its moments and the value, byte by byte."""
         run, value = a_run(), ValueRecord(b"\0sealed\xff", None, None, "pickle", "builtins.int", 6)
         journal = store.begin(run, [a_task()])
-        journal.began(0, UNMAPPED, 1, 10.5, b"in")
+        journal.began(0, UNMAPPED, 1, 10.5)
         journal.finished(0, UNMAPPED, 1, "Success", "fine", 10.5, 11.25, value, '{"more": 1}')
         journal.flush()
-        expected = TaskRunRecord(
-            0, UNMAPPED, 1, "Success", "fine", 10.5, 11.25, value=value, inputs=b"in", details='{"more": 1}'
-        )
+        expected = TaskRunRecord(0, UNMAPPED, 1, "Success", "fine", 10.5, 11.25, value=value, details='{"more": 1}')
         assert only(other, run.id) == expected
         assert only(other, run.id).is_finished
 
@@ -161,17 +159,17 @@ class Journals(RunStoreTests):
 
     @pytest.mark.parametrize("at_once", [True, False])
     def test_what_was_said_once_stays_until_the_end(self, store: RunStore, *, at_once: bool) -> None:
-        """The number of children and the digest of the inputs outlast later states."""
+        """The number of children outlasts later states."""
         run = a_run()
         journal = store.begin(run, [a_task()])
-        journal.began(0, UNMAPPED, 1, 10.0, b"in")
+        journal.began(0, UNMAPPED, 1, 10.0)
         journal.expanded(0, 2, 10.0)
         if not at_once:
             journal.flush()
         journal.finished(0, UNMAPPED, 1, "Mapped", None, None, 12.0)
         journal.flush()
         found = only(store, run.id)
-        assert (found.state, found.child_count, found.inputs) == ("Mapped", 2, b"in")
+        assert (found.state, found.child_count) == ("Mapped", 2)
 
     @pytest.mark.parametrize("at_once", [True, False])
     def test_a_task_run_that_finished_stays_so(self, store: RunStore, *, at_once: bool) -> None:

@@ -51,7 +51,7 @@ class Owners(RunStoreTests):
         run_id = self.dead_run(place)
         (swept,) = store.sweep()
         assert swept == store.run(run_id)
-        assert (swept.id, swept.state, swept.cause) == (run_id, "Crashed", "killed")
+        assert (swept.id, swept.state, swept.cause) == (run_id, "Crashed", "died")
         assert swept.ended is not None
         assert swept.message
         assert shown(store, run_id) == [

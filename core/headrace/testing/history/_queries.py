@@ -109,6 +109,14 @@ class Queries(RunStoreTests):
             store.run(name)
         assert caught.value.near
 
+    def test_a_name_that_several_runs_have_is_listed_once(self, store: RunStore) -> None:
+        """A run that is begun every night has one name."""
+        for _ in range(2):
+            _begin(store, name="night")
+        with pytest.raises(RunNotFoundError) as caught:
+            store.run("ngiht")
+        assert list(caught.value.near).count("night") == 1
+
     def test_an_unknown_run_is_an_error_everywhere(self, store: RunStore) -> None:
         """Methods that take an id do not answer for a run that is not there."""
         _begin(store)

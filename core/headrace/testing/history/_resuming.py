@@ -54,6 +54,24 @@ class Resuming(RunStoreTests):
         assert other.run(second.id).counts == {"Success": 2}
         assert (other.run(second.id).resumed_from, other.run(first.id).resumed_by) == (first.id, second.id)
 
+    def test_what_turns_out_to_stay_is_taken_over_later(self, store: RunStore, other: RunStore) -> None:
+        """``taken_over`` of a journal adds to what `RunStore.begin` was given, and counts as that does."""
+        first = a_run()
+        journal = store.begin(first, [a_task()])
+        succeed(journal, 0, value=ValueRecord(b"zero"))
+        succeed(journal, 1, value=ValueRecord(location="there", digest=b"d"))
+        journal.ended("Failed", None, 12.0)
+        stays, turns_out = (
+            row._replace(taken_from=first.id) for row in store.task_runs(first.id, TaskRunQuery(data=True))
+        )
+        second = a_run(resumed_from=first.id)
+        journal = store.begin(second, [a_task()], taken_over=[stays])
+        journal.taken_over(turns_out)
+        journal.ended("Success", None, 20.0)
+        assert list(other.task_runs(second.id, TaskRunQuery(data=True))) == [stays, turns_out]
+        run = other.run(second.id)
+        assert (run.counts, run.started) == ({"Success": 2}, None)
+
     def test_who_did_the_work_is_known_after_several_resumptions(self, store: RunStore) -> None:
         """``taken_from`` names the run that ran the task, not the one it was taken over from last."""
         ids: list[str] = []

@@ -21,6 +21,7 @@ from headrace.history.encoding import (
     encode_expanded,
     encode_noted,
     encode_state,
+    encode_taken_over,
 )
 from headrace.history.folding import fold
 from headrace.history.records import FINISHED_STATES, AttemptRecord, TaskRunRecord, ValueRecord
@@ -55,6 +56,8 @@ class _Run:
         self.taken = batch.end
         for row in batch.rows.values():
             self._write(_record(row))
+        for record in batch.taken_over:
+            self._write(record)
         self.earlier += [_attempt(row) for row in batch.attempts]
         self._enter(batch)
 
@@ -79,16 +82,16 @@ class _Run:
         """Write the end of a run whose process died."""
         self.take_in()
         if self.record.ended is None:
-            self.record = replace(self.record, state="Crashed", ended=0.0, cause="killed")
+            self.record = replace(self.record, state="Crashed", ended=0.0, cause="died")
             for key, row in self.rows.items():
                 if row.state in _RUNNING:
                     self.rows[key] = row._replace(state="Crashed")
 
 
 def _record(row: Row) -> TaskRunRecord:
-    node, map_index, attempt, state, message, started, entered, _, *value, until, count, inputs, details = row
+    node, map_index, attempt, state, message, started, entered, _, *value, until, count, details = row
     return TaskRunRecord(
-        node, map_index, attempt, state, message, started, entered, until, count, _value(value), inputs, details
+        node, map_index, attempt, state, message, started, entered, until, count, _value(value), details
     )
 
 
@@ -127,7 +130,7 @@ class MemoryHistory:
             self._cut_power()
         for run in self._runs.values():
             if run.alive and self._random.random() < 0.3:
-                run.journal += bytes(encode_began(0, -1, 1, 0.0, None))[: self._random.randint(1, 20)]
+                run.journal += bytes(encode_began(0, -1, 1, 0.0))[: self._random.randint(1, 20)]
             run.alive = False
 
     def _cut_power(self) -> None:
@@ -204,8 +207,8 @@ class _Journal:
         self._run = run
         self._random = random
 
-    def began(self, node: int, map_index: int, attempt: int, at: float, inputs: bytes | None = None) -> None:
-        self._add(encode_began(node, map_index, attempt, at, inputs))
+    def began(self, node: int, map_index: int, attempt: int, at: float) -> None:
+        self._add(encode_began(node, map_index, attempt, at))
 
     def expanded(self, node: int, count: int, at: float) -> None:
         self._add(encode_expanded(node, count, at))
@@ -250,6 +253,9 @@ class _Journal:
         details: str | None = None,
     ) -> None:
         self._add(encode_state(FINISHED, node, map_index, attempt, state, message, started, at, None, value, details))
+
+    def taken_over(self, record: TaskRunRecord) -> None:
+        self._add(encode_taken_over(record))
 
     def noted(self, node: int, map_index: int, kind: str, text: str) -> None:
         self._add(encode_noted(node, map_index, kind, text))

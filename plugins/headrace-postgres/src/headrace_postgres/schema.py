@@ -95,7 +95,6 @@ FORMS: Final[Mapping[int, Sequence[str]]] = {
             {_VALUE},
             until double precision,
             child_count integer,
-            inputs bytea,
             details text,
             taken_from text,
             PRIMARY KEY (run, node, map_index)

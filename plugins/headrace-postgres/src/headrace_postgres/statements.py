@@ -12,17 +12,15 @@ __all__: list[str] = []
 # As a record has it, to be read, and as a row of a batch has it, to be written.
 _VALUE: Final = "data, location, digest, serializer, type_name, size, is_exception"
 _WRITTEN_VALUE: Final = "data, size, is_exception, serializer, type_name, location, digest"
-_TASK_RUN: Final = (
-    f"node, map_index, attempt, state, message, started, entered, until, child_count, {_VALUE}, inputs, details"
-)
+_TASK_RUN: Final = f"node, map_index, attempt, state, message, started, entered, until, child_count, {_VALUE}, details"
 _WRITTEN: Final = (
     f"node, map_index, attempt, state, message, started, entered, finished, {_WRITTEN_VALUE}, "
-    "until, child_count, inputs, details"
+    "until, child_count, details"
 )
 
 # What their columns hold; see `headrace_postgres.arrays`.
-WRITTEN_KINDS: Final = "iiittffbxlbtttxfixt"
-TAKEN_OVER_KINDS: Final = "iiittfffixtxttlbxtt"
+WRITTEN_KINDS: Final = "iiittffbxlbtttxfit"
+TAKEN_OVER_KINDS: Final = "iiittfffixtxttlbtt"
 ATTEMPT_KINDS: Final = "iiittffxlbtttx"
 NOTE_KINDS: Final = "iitt"
 LOG_KINDS: Final = "liiifitt"
@@ -116,7 +114,7 @@ WRITE_BATCH: Final = f"""
             is_exception = excluded.is_exception, serializer = excluded.serializer, type_name = excluded.type_name,
             location = excluded.location, digest = excluded.digest, until = excluded.until,
             child_count = coalesce(excluded.child_count, known.child_count),
-            inputs = coalesce(excluded.inputs, known.inputs), details = excluded.details
+            details = excluded.details
         WHERE NOT known.finished
         RETURNING run, state, finished
     ), counted AS (
@@ -146,7 +144,11 @@ CRASH_TASK_RUNS: Final = """
 """
 TASK_RUN: Final = f"SELECT {_TASK_RUN}, taken_from FROM task_runs WHERE run = %s AND node = %s AND map_index = %s"
 LAST_MOMENT: Final = """
-    SELECT greatest(created, (SELECT max(entered) FROM task_runs WHERE run = key)) FROM runs WHERE key = %s
+    SELECT greatest(
+        created,
+        (SELECT max(entered) FROM task_runs WHERE run = key),
+        (SELECT at FROM logs WHERE run = key ORDER BY position DESC LIMIT 1)
+    ) FROM runs WHERE key = %s
 """
 
 _WITHOUT_DATA: Final = _TASK_RUN.replace(" data,", " NULL::bytea AS data,")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from headrace.exceptions import HistoryDamagedError, HistoryError
-from headrace.history.journal_files import SUFFIX, JournalFile, claim, journal_paths
+from headrace.history.journal_files import SUFFIX, JournalFile, claim, end_of_entries, journal_paths
 from headrace.history.log_bounds import append_tails
 from headrace.history.owners import has_restarted, looks_alive
 from headrace.history.recording import batches
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["OpenRun", "lives", "open_runs", "sweep"]
 
 _ABOUT_RUNS: Final[dict[Cause, str]] = {
-    "killed": "Its process was killed, or ended without a word.",
+    "abandoned": "It was recorded no further.",
+    "died": "Its process died without a word: it was killed, or ended itself.",
     "restarted": "Its machine was restarted or lost power.",
     "unknown": "Its process is gone, and so is its journal: what it did last is not known.",
 }
-_ABOUT_TASK_RUNS: Final = "Was running when the process that drove the run died."
+_ABOUT_TASK_RUNS: Final = "Was running when the process that drove the run died, or gave up."
 
 
 class OpenRun(NamedTuple):
@@ -140,16 +141,21 @@ def _take_in(server: Server, file: JournalFile, here: Owner) -> bool:
     open_until_now = _position(server, file)
     if open_until_now is None:
         # Its owner died before it had begun, unless the run was deleted, or is in another history.
-        _put_away(file, understood=file.end == file.start)
+        _put_away(file, understood=end_of_entries(file) == file.start)
         return False
     append_tails(file)
     damage = _take_in_pieces(server, file)
-    cause: Cause = "restarted" if has_restarted(file.owner, here) else "killed"
-    about = f"{_ABOUT_RUNS[cause]} {damage}".strip()
-    at = file.path.stat().st_mtime
-    server.write(lambda connection: _crash(connection, file.run_id, about, at, cause))
+    cause: Cause = _cause(file, here)
+    about = " ".join(filter(None, (_ABOUT_RUNS[cause], file.given_up, damage)))
+    server.write(lambda connection: _crash(connection, file.run_id, about, cause))
     _put_away(file, understood=not damage)
     return open_until_now[1]
+
+
+def _cause(file: JournalFile, here: Owner) -> Cause:
+    if file.given_up:
+        return "abandoned"
+    return "restarted" if has_restarted(file.owner, here) else "died"
 
 
 def _position(server: Server, file: JournalFile) -> tuple[int, bool] | None:
@@ -182,16 +188,14 @@ def _put_away(file: JournalFile, *, understood: bool) -> None:
         file.set_aside()
 
 
-def _crash(connection: Connection, run_id: str, about: str, at: float | None, cause: Cause) -> bool:
-    """Write that a run crashed unless it has ended; tell which."""
+def _crash(connection: Connection, run_id: str, about: str, cause: Cause) -> bool:
+    """Write that a run crashed, at the last moment of which anything is known, unless it has ended; tell which."""
     row = connection.execute(statements.LOCKED_RUN, (run_id,)).fetchone()
     if row is None or row[1]:
         return False
-    if at is None:
-        moment = connection.execute(statements.LAST_MOMENT, row[:1]).fetchone()
-        assert moment is not None
-        at = float(moment[0])
-    writing.crash_run(connection, row[0], (about, _ABOUT_TASK_RUNS), at, cause)
+    moment = connection.execute(statements.LAST_MOMENT, row[:1]).fetchone()
+    assert moment is not None
+    writing.crash_run(connection, row[0], (about, _ABOUT_TASK_RUNS), float(moment[0]), cause)
     return True
 
 
@@ -221,6 +225,6 @@ def _crash_lost(server: Server, run: OpenRun, here: Owner) -> bool:
         got = connection.execute(statements.HOLD_FOR_NOW, (lock_of(server.address.schema, run.id),)).fetchone()
         if not _is_here(run.owner, here) and not (got and got[0]):
             return False
-        return _crash(connection, run.id, about, None, "unknown")
+        return _crash(connection, run.id, about, "unknown")
 
     return server.write(crash)

@@ -86,7 +86,7 @@ def task_row(task: TaskRecord) -> Row:
 def taken_over_row(record: TaskRunRecord, origin: str | None) -> Row:
     """Return a task run that a run has from ``origin`` as a row of its table, without the run."""
     value = record.value or (None,) * 7
-    return (*record[:9], *value, *record[10:12], record.taken_from or origin)
+    return (*record[:9], *value, record.details, record.taken_from or origin)
 
 
 def _json(values: Mapping[str, object]) -> str | None:
@@ -161,6 +161,8 @@ def write_batch(connection: Connection, batch: Batch, *, late: bool = False) -> 
 
 
 def _write_rest(connection: Connection, key: int, batch: Batch) -> None:
+    taken_over = [taken_over_row(each, None) for each in batch.taken_over]
+    _insert(connection, statements.TAKE_OVER, key, taken_over, statements.TAKEN_OVER_KINDS)
     _insert(connection, statements.INSERT_ATTEMPTS, key, batch.attempts, statements.ATTEMPT_KINDS)
     _insert(connection, statements.INSERT_NOTES, key, batch.notes, statements.NOTE_KINDS)
     _insert(connection, statements.INSERT_LOGS, key, batch.logs, statements.LOG_KINDS)
