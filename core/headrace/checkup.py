@@ -17,7 +17,7 @@ from headrace.envelope import digest_in, unseal
 from headrace.exceptions import ConfigError, HeadraceError, ResultError, SealError
 from headrace.history.records import FINISHED_STATES, Finding, RunQuery
 from headrace.history.result_files import RecordedFiles, leftovers
-from headrace.history.sealing import KEY_FILE, Sealer, project_key
+from headrace.history.sealing import KEY_FILE, KEY_VARIABLE, Sealer, has_key, project_key
 from headrace.project import project_folder
 
 if TYPE_CHECKING:
@@ -155,6 +155,11 @@ class _Look:
     def _at_key(self) -> None:
         folder = self._project / "history"
         path = folder / KEY_FILE
+        if os.environ.get(KEY_VARIABLE):
+            self.facts["key"] = f"the variable {KEY_VARIABLE}"
+            with self._caught("the environment"):
+                project_key(folder)
+            return
         with self._caught(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.facts["key"] = f"{path}, mode {stat.S_IMODE(path.stat().st_mode):o}"
             if _is_open_to_others(path):
@@ -211,7 +216,7 @@ class _Look:
             for name, text in store.facts().items():
                 self.facts["history" if name == "file" else name] = text
             key = self._project / "history" / KEY_FILE
-            if not key.exists() and any(store.runs(RunQuery(limit=1))):
+            if not has_key(key.parent) and any(store.runs(RunQuery(limit=1))):
                 with self._caught(key):
                     project_key(key.parent, make=False)
             self._at_open_runs(store)
@@ -253,7 +258,7 @@ class _Look:
     def _damaged(self, store: RunStore, files: RecordedFiles) -> Iterator[tuple[str, str]]:
         """Yield the locations of results that are not as they were recorded, and how they are."""
         key = self._project / "history"
-        sealer = Sealer(project_key(key, make=False)) if (key / KEY_FILE).exists() else None
+        sealer = Sealer(project_key(key, make=False)) if has_key(key) else None
         seen = set()
         for run in store.runs(RunQuery(nested=True)):
             for location, digest in _kept(store, run):

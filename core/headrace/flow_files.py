@@ -132,7 +132,7 @@ def _imported(name: str) -> ModuleType:
 
 def _module_name(path: Path) -> str:
     stem = "".join(character if character.isalnum() else "_" for character in path.stem)
-    return f"{MODULE_PREFIX}{stem}_{blake2b(str(path).encode(), digest_size=4).hexdigest()}"
+    return f"{MODULE_PREFIX}{stem}_{blake2b(os.fsencode(path), digest_size=4).hexdigest()}"
 
 
 def _compiled(file: Path) -> CodeType:

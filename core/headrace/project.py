@@ -23,9 +23,9 @@ def project_folder(cwd: Path | None = None, environ: Mapping[str, str] | None = 
     """Return the nearest ``.headrace``; where there is none, the one to make in the current directory.
 
     If ``HEADRACE_HOME`` is set it is that folder, whether it is there or not. The one in the home directory holds the
-    user's configuration and stands for a project only there.
+    user's configuration and stands for a project only there. Raises HistoryError if the current directory was removed.
     """
-    start = Path.cwd() if cwd is None else cwd.absolute()
+    start = _current_folder() if cwd is None else cwd.absolute()
     environ = os.environ if environ is None else environ
     if named := environ.get(_VARIABLE):
         return start / Path(named).expanduser()
@@ -35,6 +35,17 @@ def project_folder(cwd: Path | None = None, environ: Mapping[str, str] | None = 
         if found.is_dir() and (folder == start or folder != home):
             return found
     return start / _NAME
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        from headrace.exceptions import HistoryError  # noqa: PLC0415 - it hardly ever happens
+
+        raise HistoryError(
+            "The current folder is not there any more, so no project can be found.", hint="Change to another one: `cd`."
+        ) from error
 
 
 def make_private(folder: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +26,16 @@ from headrace.caching._facts import code_of, compared
 from headrace.caching._locks import KeyLock
 from headrace.caching._pruning import Limits, keep_within, prune
 from headrace.caching._store import CacheStore, open_cache
-from headrace.exceptions import DefinitionTypeError, ResultError, TaskDefinitionError, UnhashableArgumentError
+from headrace.envelope import digest_of, seal, unseal
+from headrace.exceptions import (
+    DefinitionTypeError,
+    ForeignResultError,
+    ResultError,
+    TaskDefinitionError,
+    UnhashableArgumentError,
+)
 from headrace.hashing import digest_arguments
+from headrace.history.sealing import Sealer
 from headrace.project import make_private, project_folder
 from headrace.states import Cached
 from headrace_plugins.file import FileStore
@@ -172,7 +182,12 @@ def entry(key: str = "k", *, bucket: str = "b", created: float = 0.0, expires: f
 
 @pytest.fixture
 def store(tmp_path) -> CacheStore:
-    return CacheStore(FileStore(f"file:{tmp_path}/cache"), tmp_path / "cache" / ".locks")
+    return cache_in(tmp_path)
+
+
+def cache_in(folder: Path, key: bytes = b"k" * 32) -> CacheStore:
+    store = FileStore(f"file:{folder}/cache")
+    return CacheStore(store, Sealer(key), folder / "cache" / ".locks", place=f"{folder}/cache")
 
 
 def files(folder) -> list[str]:
@@ -258,6 +273,78 @@ class TestStore:
         assert [e.bucket for e in store.entries()] == ["other"]
 
 
+class TestSeals:
+    """What this project has not sealed is never read, whoever wrote it."""
+
+    def test_an_entry_of_another_project_is_refused_and_named(self, store, tmp_path):
+        cache_in(tmp_path, b"o" * 32).write(entry(), b"value")
+        with pytest.raises(ForeignResultError, match="/cache/b/k.entry was not written by this project"):
+            store.read("b", "k")
+
+    def test_an_entry_without_a_seal_is_refused(self, store):
+        store.write_at("b/k.entry", entry().encode(None))
+        with pytest.raises(ForeignResultError):
+            store.read("b", "k")
+
+    def test_an_entry_that_was_changed_under_a_new_digest_is_refused(self, store):
+        store.write(entry(), b"value")
+        content = unseal(store.bytes_at("b/k.entry"), "it")
+        store.write_at("b/k.entry", seal(content.replace(b"value", b"other")))
+        with pytest.raises(ForeignResultError):
+            store.read("b", "k")
+
+    def test_a_large_value_that_was_replaced_is_refused(self, store):
+        store.write(entry(), b"x" * 200_000)
+        (location,) = store.locations("b", ".value")
+        store.write_at(location, seal(b"y" * 200_000))
+        with pytest.raises(ForeignResultError, match=location):
+            store.value_of(store.read("b", "k"))
+
+    def test_an_entry_that_was_moved_is_refused(self, store):
+        store.write(entry("wrong"), b"value")
+        store.write_at("b/k.entry", store.bytes_at("b/wrong.entry"))
+        with pytest.raises(ResultError, match="of another location"):
+            store.read("b", "k")
+
+    def test_a_value_that_belongs_to_another_entry_is_no_part_of_this_one(self, store):
+        sealed = Sealer(b"k" * 32)
+        planted = replace(entry(), value_at="b/other-12345678.value", digest=digest_of(b"x").hex())
+        store.write_at("b/k.entry", planted.encode(sealed))
+        with pytest.raises(ResultError, match="of another location"):
+            store.read("b", "k")
+
+    @pytest.mark.parametrize("changes", [{"created": "x"}, {"size": None}, {"expires": []}, {"key": 1}, {"bucket": {}}])
+    def test_pruning_removes_what_has_facts_of_the_wrong_kind(self, store, changes):
+        store.write(entry("good"), b"")
+        store.write_at("b/k.entry", replace(entry(), **changes).encode(None))
+        store.write_at("b/list.entry", seal(b"[1]\n"))
+        store.write_at("b/deep.entry", seal(b"[" * 100_000))
+        prune(store, 10, Limits(max_bytes=10_000_000, max_age=1000))
+        assert store.locations("b", ".entry") == ["b/good.entry"]
+
+    def test_others_are_left_out_of_lists_and_told(self, store, tmp_path):
+        store.write(entry("ours"), b"")
+        cache_in(tmp_path, b"o" * 32).write(entry("theirs"), b"")
+        told: list[ResultError] = []
+        assert [e.key for e in store.entries(damaged=lambda _, error: told.append(error))] == ["ours"]
+        assert [type(error) for error in told] == [ForeignResultError]
+
+    def test_pruning_counts_and_keeps_what_others_may_still_use(self, store, tmp_path):
+        other = cache_in(tmp_path, b"o" * 32)
+        other.write(entry("good"), b"x" * 100_000)
+        other.write(entry("old", expires=5), b"x" * 100_000)
+        assert [e.key for e, _ in prune(store, 10, Limits()).removed] == ["old"]
+        assert [e.key for e in other.entries()] == ["good"]
+        assert prune(store, 10, Limits()).bytes > 100_000
+        assert [e.key for e, _ in prune(store, 10, Limits(max_bytes=50_000)).removed] == ["good"]
+        assert other.locations(None, ".value") == []
+
+    def test_a_value_of_another_project_that_is_replaced_leaves_nothing_behind(self, store, tmp_path):
+        cache_in(tmp_path, b"o" * 32).write(entry(), b"x" * 200_000)
+        store.write(entry(), b"y" * 200_000)
+        assert len(store.locations("b", ".value")) == 1
+
+
 class TestLimits:
     @pytest.fixture
     def full(self, store):
@@ -317,7 +404,7 @@ class TestLimits:
             before = full.written.total
             full.write(entry(str(second), created=second), b"x" * 1000)
             keep_within(full, limits, 20, full.written.total - before, ())
-        left = sum(full.bytes_of(e) for e in full.entries())
+        left = prune(full, 20, Limits()).bytes
         assert 6000 < left <= 10_000
         assert "19" in self.keys(full)
 
@@ -482,6 +569,25 @@ class TestFolders:
         cache.write(entry(), b"1")
         assert stores == ["memory:"]
         assert [e.key for e in cache.entries()] == ["k"]
+
+    def test_a_cache_in_memory_needs_no_key(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        cache = open_cache({"cache": {"url": "memory:"}}, MemoryStore)
+        cache.prepare()
+        cache.write(entry(), b"1")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_cache_elsewhere_is_sealed_with_the_key_of_the_project(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        caches = []
+        for project in "one", "two", "one":
+            monkeypatch.setenv("HEADRACE_HOME", f"{tmp_path}/{project}")
+            caches.append(open_cache({"cache": {"url": f"file:{tmp_path}/shared"}}, FileStore))
+            if project == "one":
+                caches[0].write(entry(), b"1")
+        assert caches[2].read("b", "k") is not None
+        with pytest.raises(ForeignResultError, match=f"{tmp_path}/shared/b/k.entry"):
+            caches[1].read("b", "k")
 
 
 @pytest.mark.parametrize("make", [lambda path: FileStore(f"file:{path}"), lambda path: MemoryStore()])

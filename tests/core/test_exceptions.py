@@ -16,6 +16,7 @@ EXAMPLES: dict[str, HeadraceError] = {
     "ConfigError": exceptions.ConfigError("bad", hint="Mend it."),
     "CycleError": exceptions.CycleError("f", ["a", "b", "a"]),
     "DefinitionTypeError": exceptions.DefinitionTypeError("bad"),
+    "ForeignResultError": exceptions.ForeignResultError("/srv/cache/load/1.entry"),
     "DuplicateKeyError": exceptions.DuplicateKeyError("f/t", "x"),
     "DuplicateParameterError": exceptions.DuplicateParameterError("f", "n"),
     "ExecutorError": exceptions.ExecutorError("lost"),
@@ -184,6 +185,7 @@ class TestNearest:
 class TestDescribe:
     def test_it_gives_class_and_message(self):
         assert describe(ValueError("bad")) == "ValueError: bad"
+        assert describe(MemoryError()) == "MemoryError"
 
     def test_it_never_raises(self):
         class Shy(Exception):

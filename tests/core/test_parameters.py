@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import traceback
 from datetime import UTC, date, datetime, time
 from enum import Enum
 from pathlib import Path
@@ -57,6 +58,23 @@ class TestNew:
     def test_it_needs_a_name(self, name):
         with pytest.raises(TaskDefinitionError, match="name"):
             Parameter(name)
+
+    def test_a_secret_one_has_no_default_but_none(self):
+        assert Parameter("p", secret=True).required
+        assert not Parameter("p", None, secret=True).required
+        with pytest.raises(TaskDefinitionError, match="'p' is secret and has a default"):
+            Parameter("p", "hunter2", secret=True)
+
+    def test_a_secret_one_is_in_no_message(self):
+        secret = "hunter" + "2"
+        for read in Parameter("p", type=int, secret=True).parse, Parameter("p", type=int, secret=True).read:
+            with pytest.raises(ParameterTypeError) as caught:
+                read(secret)
+            assert secret not in "".join(traceback.format_exception(caught.value))
+
+    def test_copies_of_a_secret_one_are_secret(self):
+        assert Parameter("p", secret=True).copy("q").secret
+        assert not Parameter("p").secret
 
     def test_the_repr_shows_the_name(self):
         assert repr(Parameter("n")) == "<Parameter: n>"

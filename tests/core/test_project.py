@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace import config
+from headrace.exceptions import HistoryError
 from headrace.project import project_folder
 
 
@@ -48,3 +49,11 @@ def test_the_configuration_of_the_project_is_in_the_folder_that_is_named(tmp_pat
     assert config.load(named, cwd=tmp_path)["engine"]["executor"] == "there"
     empty = environ | {"HEADRACE_HOME": str(tmp_path / "nothing")}
     assert config.load(empty, cwd=tmp_path)["engine"]["executor"] == "local"
+
+
+def test_a_current_folder_that_was_removed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(HistoryError, match="The current folder is not there any more"):
+        project_folder()

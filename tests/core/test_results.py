@@ -16,10 +16,21 @@ from tests.core.engine.fakes import FakePlugins
 
 from headrace import Engine, Flow, Parameter, config, task
 from headrace.abc import ResultStore
+from headrace.envelope import seal
 from headrace.exceptions import ResultError, ResultFormError, ResultLocationError, ResultNotFoundError
 from headrace.results import LocalResult, Result, ResultKeeper
 from headrace.run_context import ValuesFrame
 from headrace.serializers import PickleSerializer
+
+
+class Planted:
+    """What leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
 
 
 class Shelf(ResultStore):
@@ -71,6 +82,17 @@ class TestKeepAndLoad:
     def test_the_next_attempt_replaces_what_the_one_before_kept(self, keeper, shelf):
         first, second = keeper.keep(work(), 1), keeper.keep(work(), 2)
         assert (first == second, len(shelf.held), keeper.load(second)) == (True, 1, 2)
+
+    def test_what_somebody_else_put_there_is_not_loaded(self, keeper, shelf, tmp_path):
+        location = keeper.keep(work(), 1)
+        planted = pickle.dumps(Planted(tmp_path / "loaded"))
+        for stored in planted, seal(planted):
+            shelf.held[location] = stored
+            with pytest.raises(ResultError):
+                keeper.load(location)
+        assert not (tmp_path / "loaded").exists()
+        pickle.loads(planted)
+        assert (tmp_path / "loaded").exists()
 
     def test_what_cannot_be_pickled_is_a_type_error_that_names_its_class(self, keeper, shelf):
         with pytest.raises(TypeError, match="lock"):

@@ -18,7 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     The exit code is 0 for success, 1 for a flow or a check that failed, 2 for bad usage or input, 130 after Ctrl-C.
     """
-    from headrace.cli.root import headrace  # noqa: PLC0415 - brings click
-
+    try:
+        from headrace.cli.root import headrace  # noqa: PLC0415 - brings click
+    except KeyboardInterrupt:
+        # From then on, it is the group that sees it.
+        raise SystemExit(130) from None
     headrace.main(arguments, prog_name="headrace")
     raise SystemExit(0)

@@ -41,7 +41,7 @@ def cache() -> None:
 @traceback_option
 def list_entries(bucket: str | None, as_json: bool) -> None:
     """List what is cached, the newest first; with BUCKET, a task's name or `cache_key`, only that."""
-    entries, now = list(_open().entries(bucket, damaged=_report_damage)), time.time()
+    entries, now = _entries(_open(), bucket), time.time()
     if as_json:
         _print_json([_record(entry, now) for entry in entries])
         return
@@ -82,14 +82,14 @@ def why(target: str, task: str | None, parameters: Mapping[str, str], index: int
 
     found, now = _open(), time.time()
     if task is None:
-        explanation = explain_bucket(target, list(found.entries(target, damaged=_report_damage)), now)
+        explanation = explain_bucket(target, _entries(found, target), now)
     else:
         from headrace.flow_files import find_flow  # noqa: PLC0415 - brings everything that flows are written with
         from headrace.parameter_values import parameters_from_texts  # noqa: PLC0415
 
         flow = find_flow(target)
         question = question_about(flow, task, parameters_from_texts(flow, parameters), index)
-        explanation = explain(question, list(found.entries(question.bucket, damaged=_report_damage)), now)
+        explanation = explain(question, _entries(found, question.bucket), now)
     if as_json:
         _print_json(_explained(explanation, now))
     else:
@@ -143,9 +143,23 @@ def _open() -> CacheStore:
     return open_cache(engine.config, partial(engine.registry.create_from_url, "store"))
 
 
-def _report_damage(location: str, error: ResultError) -> None:
-    del location
-    click.echo(f"Warning: {error.message}", err=True)
+def _entries(found: CacheStore, bucket: str | None) -> list[Entry]:
+    """Return the entries, having said which cannot be read; of those of other projects, the first."""
+    from headrace.exceptions import ForeignResultError  # noqa: PLC0415 - see `root`
+
+    foreign: list[ResultError] = []
+
+    def report(_: str, error: ResultError) -> None:
+        if isinstance(error, ForeignResultError):
+            foreign.append(error)
+        else:
+            click.echo(f"Warning: {error.message}", err=True)
+
+    entries = list(found.entries(bucket, damaged=report))
+    if foreign:
+        more = f" There are {len(foreign) - 1} more of that kind." if foreign[1:] else ""
+        click.echo(f"Warning: {foreign[0].message}{more}\nHint: {foreign[0].hint}", err=True)
+    return entries
 
 
 # Showing

@@ -46,12 +46,7 @@ def export(run: str, output: Path | None) -> None:
             with _complete(output) as file:
                 _write(documents(store, found), file)
             return
-        try:
-            _write(documents(store, found), sys.stdout)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever reads has had enough. What Python flushes at exit must not complain again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write(documents(store, found), sys.stdout)
 
 
 def _write(documents: Iterable[dict[str, Any]], file: TextIO) -> None:
@@ -64,6 +59,8 @@ def _complete(path: Path) -> Iterator[TextIO]:
     """Open what takes the place of ``path`` once everything is written; raise HistoryError if it cannot be."""
     from headrace.exceptions import HistoryError  # noqa: PLC0415 - as above
 
+    if not path.name:
+        raise HistoryError("`-o` got no name of a file.", hint="Name one, such as `-o run.jsonl`.")
     temporary = path.with_name(f".{path.name}-{os.urandom(4).hex()}.tmp")
     try:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from headrace.history.records import LimitRecord, SlotRecord
 
 __all__ = ["limits", "warn_of_limits"]
+
+_MOST: Final = 1_000_000_000
 
 
 @click.group(invoke_without_command=True, short_help="Limit how many tasks with a tag run at once.")
@@ -75,9 +77,15 @@ def _rows(documents: list[dict[str, Any]]) -> Iterator[Row]:
             head = ["", "", ""]
 
 
+def _tag(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("A tag is a word, and this is none.", ctx, param)
+    return value
+
+
 @limits.command(name="set", short_help="Let so many run at once.")
-@click.argument("tag")
-@click.argument("slots", metavar="N", type=click.IntRange(min=0))
+@click.argument("tag", callback=_tag)
+@click.argument("slots", metavar="N", type=click.IntRange(min=0, max=_MOST))
 @traceback_option
 def set_limit(tag: str, slots: int) -> None:
     """Let no more than N task runs with TAG run at once; with 0, none begins.

@@ -20,7 +20,7 @@ def origin_of(run: RunRecord) -> tuple[str, bool]:
     if not isinstance(origin, dict) or not origin.get("target"):
         raise HistoryError(
             f"Run {run.name!r} was not started by `headrace run`, so its flow cannot be found.",
-            hint="Run the flow by its file: `headrace run FILE`.",
+            hint=f"In Python, `flow.resume({run.name!r})` goes on with it; `headrace run FILE` begins anew.",
         )
     target = str(origin["target"])
     if origin.get("module"):

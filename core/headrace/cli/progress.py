@@ -113,6 +113,9 @@ class TaskProgress:
         self.attempt = info.attempt
         if self.started is None and new.is_running():
             self.started = new.timestamp
+        elif info.attempt == 1 and new.started is not None:
+            # Before that it waited for a worker.
+            self.started = new.started
         if info.child_count is not None:
             self.total = info.child_count
         self.ended = new.timestamp if new.is_finished() and not new.is_looped() else None

@@ -194,12 +194,21 @@ def _document(resumption: Resumption, decisions: Sequence[Decision]) -> dict[str
     }
 
 
+def _reason(decision: Decision) -> str:
+    """Return why not all of a task is taken over, and what may become of it after all."""
+    if not decision.may_stay:
+        return decision.why
+    who = "" if decision.known == 1 else "1 child " if decision.may_stay == 1 else f"{decision.may_stay:,} children "
+    verb = "stays" if decision.may_stay == 1 else "stay"
+    return f"{decision.why}; {who}{verb} if called with the same"
+
+
 def _print_decisions(decisions: Sequence[Decision]) -> None:
     rows = [("TASK", "REUSE", "RUN", "WHY")]
     for each in decisions:
         known = "?" if each.known is None else str(each.known)
         runs = "?" if each.runs is None else str(each.runs)
-        rows.append((plain(each.slug), f"{each.reused} of {known}", runs, plain(each.why) or "-"))
+        rows.append((plain(each.slug), f"{each.reused} of {known}", runs, plain(_reason(each)) or "-"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -87,7 +89,8 @@ class _Root(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         # What a command returns means nothing: exit codes are given by raising click's Exit.
-        super().invoke(ctx)
+        with suppress(BrokenPipeError):  # Whoever reads has had enough, as of `headrace runs | head`.
+            super().invoke(ctx)
 
     def main(
         self,
@@ -98,6 +101,7 @@ class _Root(click.Group):
         **extra: Any,
     ) -> Any:
         """Run a command; unless told otherwise, show what goes wrong on one screen and exit."""
+        _fill_in_for_closed_files()
         _tolerate_any_text()
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -111,9 +115,10 @@ class _Root(click.Group):
             click.echo("Interrupted.", err=True)
             code = 130
         except Exception as error:  # noqa: BLE001 - the outermost boundary: no traceback unless it is asked for
-            show_failure(error, tracebacks=wants_tracebacks(arguments))
+            if not isinstance(error, OSError) or _output_fails() is None:
+                show_failure(error, tracebacks=wants_tracebacks(arguments))
             code = exit_code(error)
-        sys.exit(code)
+        sys.exit(_write_out(code))
 
 
 @click.command(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -159,6 +164,38 @@ def _plugin_command(name: str) -> click.Command | None:
             hint="Run `headrace plugins doctor` to see more.",
         )
     return resolved.factory
+
+
+def _fill_in_for_closed_files() -> None:
+    """Open what goes nowhere where a standard file is closed, before a file of ours gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for as long as the process
+            os.set_inheritable(nowhere.fileno(), True)
+            setattr(sys, name, nowhere)
+            setattr(sys, f"__{name}__", nowhere)
+
+
+def _output_fails() -> OSError | None:
+    """Return what is wrong with standard output, on which something has been written."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    return None
+
+
+def _write_out(code: int) -> int:
+    """Write what waits to be written to standard output, and return the exit code."""
+    error = _output_fails()
+    if error is None:
+        return code
+    # What Python flushes at exit must not complain again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return code
+    click.echo(f"Standard output cannot be written: {error.strerror or error}.", err=True)
+    return code or 1
 
 
 def _tolerate_any_text() -> None:

@@ -78,10 +78,6 @@ def logs(
     try:
         with history() as store:
             _show(store, run, task or chosen, follow=follow, level=level, **others)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads has had enough. What Python flushes at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         ctx.exit(130)
 
@@ -104,7 +100,7 @@ def _show(
     for line in _lines(store, found, tasks, query, follow=follow, tail=tail, as_json=as_json):
         click.echo(line, color=_color())
         said = True
-    if not said and not follow:
+    if not said and not follow and tail != 0:
         whose = f"Run {found.name!r}" if task is None else f"Task {task!r} of run {found.name!r}"
         which = "nothing" if level is None else f"nothing of level {logging.getLevelName(level)} or above"
         click.echo(f"{whose} has logged {which}.", err=True)

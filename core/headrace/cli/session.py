@@ -15,6 +15,7 @@ from headrace.cli.failures import show_failure
 from headrace.cli.interrupts import second_interrupt_ends_process
 from headrace.cli.logs import configure_logging
 from headrace.cli.outcome import Outcome
+from headrace.cli.pipes import outlast_readers
 from headrace.coercion import from_text
 from headrace.engine import Engine
 from headrace.engine.interrupts import Terminated
@@ -88,6 +89,7 @@ def perform(request: Request) -> int:
     """Load the flow, run it and report; return the exit code. Raise what is wrong with the request."""
     config.current()
     with ExitStack() as stack:
+        stack.enter_context(outlast_readers())
         output = own_stdout(stack) if request.as_json else sys.stdout
         return _run(find_flow(request.target, module=request.module), request, output)
 
@@ -156,6 +158,8 @@ def _run_or_resume(
         )
         parameters, options = dict(resume.parameters), resume.options(flow, options)
         report.progress.take_over(resume.resumption.states)
+        if resume.resumption.staying is not None:
+            resume.resumption.staying.listeners.append(report.progress.take_over)
     if not request.record:
         from headrace.cli.limits import warn_of_limits  # noqa: PLC0415 - most runs are recorded
 

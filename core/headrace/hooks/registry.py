@@ -32,7 +32,12 @@ __all__ = ["PluginStatus", "Registry", "Resolved"]
 T = TypeVar("T")
 
 # What to install for a name that is known and missing. Only distributions that live in this repository.
-_SIBLINGS = (("executor", "dask", "headrace-dask"), ("executor", "ray", "headrace-ray"))
+_SIBLINGS = (
+    ("executor", "dask", "headrace-dask"),
+    ("executor", "ray", "headrace-ray"),
+    ("history", "postgres", "headrace-postgres"),
+    ("history", "postgresql", "headrace-postgres"),
+)
 
 
 class Resolved(NamedTuple):

@@ -115,6 +115,10 @@ def test_options_are_checked_by_name_and_type() -> None:
         ({"address": "tcp://127.0.0.1:1", "adapt_kwargs": {"maximum": 2}}, "address and adapt_kwargs"),
         ({"client": "tcp://127.0.0.1:1"}, "no Dask client"),
         ({"window": 0}, "window to be at least 1"),
+        ({"address": "5"}, "'5' as the address of a scheduler: missing port number"),
+        ({"address": "tcp://127.0.0.1"}, "missing port number"),
+        ({"address": "here:there"}, "as the address of a scheduler"),
+        ({"address": "http://127.0.0.1:8787"}, "unknown address scheme 'http'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], told: str) -> None:

@@ -141,6 +141,18 @@ def test_pruning_keeps_to_the_configured_limits(cli, file) -> None:
     assert listed(cli) == []
 
 
+def test_entries_of_another_project_are_one_warning(cli, file) -> None:
+    (cli.folder / ".headrace" / "history" / "key").unlink()
+    for command in ["ls"], ["why", "load"], ["why", file, "load", "-p", "day=mon"]:
+        done = cli.here("cache", *command)
+        assert done.code == 0
+        assert "was not written by this project" in done.err
+        assert done.err.count("more of that kind") == 1
+        assert "HEADRACE_KEY" in done.err
+    assert cli.here("cache", "ls").out == "Nothing is cached.\n"
+    assert not (cli.folder / ".headrace" / "history" / "key").exists()
+
+
 def test_damage_is_a_warning(cli, file) -> None:
     path = next((cli.folder / ".headrace" / "cache" / "use").iterdir())
     path.write_bytes(b"no")

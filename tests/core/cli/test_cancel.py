@@ -98,7 +98,7 @@ def test_a_run_whose_process_was_killed_cannot_be_cancelled(cli, running) -> Non
     process.wait()
     done = cli.here("cancel", "night")
     assert done.code == 2
-    assert "Run 'night' has ended already: it is crashed (killed)" in done.err
+    assert "Run 'night' has ended already: it is crashed (died)" in done.err
 
 
 def test_a_process_that_does_not_react_is_reported(cli, running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -26,6 +27,18 @@ FLOW = """
     with Flow("halves") as flow:
         total(half.map(numbers(Parameter("first", default=1))), Parameter("password", default="sesame-open"))
         pause()
+"""
+
+
+BROKEN = """
+    import os
+
+    @task
+    def some(x):
+        if x == 2 and not os.path.exists("mended"): raise ValueError("no")
+
+    with Flow("broken") as flow:
+        some.map([1, 2])
 """
 
 
@@ -133,3 +146,22 @@ def test_a_run_that_is_not_there_is_a_mistake(runs) -> None:
     done = runs[0].here("diff", "first", "secnd")
     assert done.code == 2
     assert "There is no run 'secnd'" in done.err
+
+
+def test_a_resumed_run_differs_in_what_came_of_it_alone(cli) -> None:
+    cli.here("run", cli.file(BROKEN), "--run-name", "first", "--quiet")
+    (cli.folder / "mended").touch()
+    cli.here("resume")
+    code, document = found(cli, "first", "first.2")
+    assert code == 1
+    assert [change["name"] for change in document["facts"]] == ["state"]
+
+
+def test_a_map_that_was_taken_over_in_part_took_what_it_took_in_each_run(cli) -> None:
+    cli.here("run", cli.file(BROKEN), "--run-name", "first", "--quiet")
+    (cli.folder / "mended").touch()
+    time.sleep(1)
+    cli.here("resume")
+    _, document = found(cli, "first", "first.2")
+    (mapped,) = (each for each in document["tasks"] if each["task"] == "some-1")
+    assert mapped["took"][1] < 1

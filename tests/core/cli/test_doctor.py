@@ -224,6 +224,17 @@ def test_a_key_that_others_can_read_is_found_and_closed(cli, project: Path) -> N
     assert key.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_key_in_the_environment_takes_the_place_of_the_file(
+    cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_KEY", (project / "history" / "key").read_text().strip())
+    (project / "history" / "key").unlink()
+    done = cli.here("doctor", "--deep")
+    assert (done.code, "the variable HEADRACE_KEY" in done.out) == (0, True), done.out
+    monkeypatch.setenv("HEADRACE_KEY", "nothing")
+    assert "The variable HEADRACE_KEY has no key" in str(the_only(cli)["what"])
+
+
 def test_a_key_that_is_none_is_found(cli, project: Path) -> None:
     (project / "history" / "key").write_text("nothing")
     assert "has no key" in str(the_only(cli)["what"])
@@ -283,6 +294,14 @@ def test_a_history_that_no_plugin_offers_is_found(cli, monkeypatch: pytest.Monke
     done = cli.apart("doctor")
     assert done.code == 1
     assert "sqlit" in done.out
+
+
+def test_a_history_in_a_folder_that_is_not_there_is_found(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE__HISTORY__STORE", "sqlite:nowhere/runs.db")
+    done = cli.apart("doctor")
+    assert done.code == 1
+    assert f"{cli.folder / 'nowhere'} does not exist, and should be a folder." in done.out
+    assert not (cli.folder / "nowhere").exists()
 
 
 def test_where_there_is_nobody_to_ask_repairing_needs_a_word(cli, project: Path) -> None:

@@ -111,3 +111,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
     assert int(done.stdout) < 25_000_000
     with (ran.folder / "run.jsonl").open() as file:
         assert sum(1 for _ in file) > 30_000
+
+
+def test_a_file_needs_a_name(ran) -> None:
+    done = ran.here("export", "-o", "")
+    assert (done.code, done.err.splitlines()[0]) == (2, "Error: `-o` got no name of a file.")

@@ -102,3 +102,11 @@ def test_a_terminal_shows_who_is_queued(cli) -> None:
     terminal.wait_for("Waits for a slot of api")
     cli.here("limits", "set", "api", "1")
     assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("arguments", [("api", "10000000000000000000000"), ("", "1"), (" ", "1")])
+def test_a_limit_that_makes_no_sense_is_a_mistake(cli, arguments: tuple[str, str]) -> None:
+    done = cli.here("limits", "set", *arguments)
+    assert done.code == 2
+    assert "Invalid value for" in done.err
+    assert json.loads(cli.here("limits", "--json").out) == []

@@ -51,7 +51,7 @@ def test_the_next_command_sees_a_dead_run_within_a_second(cli, running, command:
             break
         assert time.monotonic() - began < 1.0
     assert time.monotonic() - began < 1.0
-    assert (run["state"], run["cause"]) == ("Crashed", "killed")
+    assert (run["state"], run["cause"]) == ("Crashed", "died")
 
 
 def test_a_process_that_watches_sees_it_within_a_second(cli, running) -> None:
@@ -63,7 +63,7 @@ def test_a_process_that_watches_sees_it_within_a_second(cli, running) -> None:
         while store.is_alive(run.id):
             assert time.monotonic() - began < 1.0
             time.sleep(0.01)
-        assert [(each.id, each.cause) for each in store.sweep()] == [(run.id, "killed")]
+        assert [(each.id, each.cause) for each in store.sweep()] == [(run.id, "died")]
 
 
 def test_a_run_that_stands_still_is_alive(cli, running) -> None:

@@ -17,6 +17,7 @@ from headrace.cli.progress import Progress
 from headrace.cli.rows import bar, chosen, footer, rest_line, row
 from headrace.signals import SKIP
 from headrace.states import Failed, Finished, Mapped, Pending, State, Success
+from headrace_plugins.threads import ThreadsExecutor
 
 
 @task
@@ -109,6 +110,18 @@ def test_attempts_and_durations_are_noted() -> None:
     found = watched(flow).progress.visible[0]
     assert found.attempt == 3
     assert 0 <= (found.duration(time.time()) or -1) < 5
+
+
+def test_what_waited_for_a_worker_did_not_take_that_long() -> None:
+    @task
+    def nap(x: int) -> None:
+        time.sleep(0.2)
+
+    with Flow("f") as flow:
+        for number_ in range(4):
+            nap(number_)
+    found = watched(flow, executor=ThreadsExecutor(workers=1)).progress.visible
+    assert max(each.duration(time.time()) or 0 for each in found) < 0.4
 
 
 def test_the_next_tasks_are_those_that_have_not_begun() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,12 +133,93 @@ def test_a_dry_run_can_be_a_document(failed) -> None:
         "known": 3,
         "reused": 2,
         "runs": 1,
+        "may_stay": 0,
         "skipped": 0,
         "left_out": 0,
         "why": "1 of 3 children had not succeeded",
     }
     assert (done["changed"], done["questions"]) == ([], [])
     assert notes(failed) == []
+
+
+LOST = """
+    from pathlib import Path
+
+    def note(text):
+        with open("side.log", "a") as log:
+            log.write(text + "\\n")
+
+    @task
+    def make():
+        note("make")
+        return "x" * 40_000
+
+    @task
+    def size(text):
+        note("size")
+        return len(text)
+
+    @task
+    def letter(text, i):
+        note(f"letter {i}")
+        return text[i]
+
+    @task
+    def last(text):
+        note("last")
+        if not Path("mended").exists():
+            raise ValueError("not mended")
+
+    with Flow("lost") as flow:
+        text = make()
+        size(text)
+        letter.map(unmapped(text), [1, 2])
+        last(text)
+"""
+
+
+@pytest.fixture
+def lost(cli):
+    """Return a command line after a run, ``first``, of which a large result has been lost that others had read."""
+    assert cli.here("run", cli.file(LOST), "--run-name", "first").code == 1
+    shutil.rmtree(cli.folder / ".headrace" / "results")
+    (cli.folder / "mended").touch()
+    notes(cli)
+    return cli
+
+
+def test_a_dry_run_tells_what_may_stay(lost) -> None:
+    made, *others = lost.here("resume", "--dry-run").out.splitlines()[1:]
+    assert made.startswith("make-1    0 of 1  1    its result is lost: ")
+    assert others == [
+        "size-1    0 of 1  1    make-1 runs again; stays if called with the same",
+        "letter-1  0 of 2  ?    make-1 runs again; 2 children stay if called with the same",
+        "last-1    0 of 1  1    make-1 runs again",
+    ]
+    tasks = json.loads(lost.here("resume", "--dry-run", "--json").out)["tasks"]
+    assert [task["may_stay"] for task in tasks] == [0, 1, 2, 0]
+
+
+def test_what_stays_is_reported_as_everything_that_was_taken_over(lost) -> None:
+    done = lost.here("resume", "--json")
+    assert (done.code, notes(lost)) == (0, ["make", "last"])
+    tasks = {task["name"]: task for task in json.loads(done.out)["tasks"]}
+    assert {name: (task["state"], task.get("taken_over")) for name, task in tasks.items()} == {
+        "make": ("Success", None),
+        "size": ("Success", True),
+        "letter": ("Success", None),
+        "last": ("Success", None),
+    }
+    first = json.loads(lost.here("runs", "--json").out)[-1]["id"]
+    assert lost.here("show", "latest", "size").out.count(f"from run {first}") == 1
+
+
+def test_what_stays_is_not_reported_as_waiting(lost) -> None:
+    done = lost.here("resume")
+    assert "waiting" not in done.out
+    assert [line.split() for line in done.out.splitlines() if "before" in line] == [
+        ["✓", "size", "succeeded", "before"]
+    ]
 
 
 def test_one_task_can_run_alone_and_what_depends_on_it_later(failed) -> None:
@@ -223,7 +305,7 @@ def test_another_executor_does_not_get_options_that_were_meant_for_the_first(cli
 def test_other_parameters_are_refused(failed) -> None:
     done = failed.here("resume", "-p", "more=11")
     assert (done.code, notes(failed)) == (2, [])
-    assert "A resumed run has the parameters of the run before, so 'more' cannot be given." in done.err
+    assert "Parameter 'more' is as run 'first' recorded it, and cannot be given another value." in done.err
 
 
 ASKING = """
@@ -371,4 +453,5 @@ def test_the_run_of_a_script_cannot_be_resumed_and_the_error_says_why(cli) -> No
     done = cli.here("resume")
     assert done.code == 2
     assert "was not started by `headrace run`" in done.err
+    assert "`flow.resume('" in done.err
     assert "`headrace run FILE`" in done.err

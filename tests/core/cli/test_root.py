@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,14 @@ COMMAND_MODULE = """
             raise KeyError("no\\x1b[31m price")
         click.echo("42")
         return 7
+"""
+TALKATIVE = """
+    @task
+    def say(x):
+        print("line", x)
+
+    with Flow("talkative") as flow:
+        say.map(list(range(3000)))
 """
 COMMAND_ENTRY = "[headrace.commands]\nbill = acme_bill\n"
 
@@ -143,3 +152,58 @@ def test_malformed_configuration_is_bad_input_and_help_works(cli) -> None:
     assert "config.toml" in done.err
     assert "Traceback" not in done.err
     assert cli.apart("--help").code == 0
+
+
+@pytest.mark.parametrize("command", [["show", "--all"], ["logs"], ["runs", "--json"], ["export"]])
+def test_whoever_has_read_enough_of_any_command_hears_no_complaint(cli, command: list[str]) -> None:
+    """It ends with 0, so that a script with `pipefail` goes on."""
+    cli.here("run", cli.file(TALKATIVE), "--quiet")
+    with cli.start(*command, PYTHONUNBUFFERED="1") as process:
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here.")
+def test_output_that_cannot_be_written_is_said(cli) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "headrace", "runs", "--json"],
+            cwd=cli.folder,
+            env=cli.environment(PYTHONUNBUFFERED=""),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "Standard output cannot be written: No space left on device.\n")
+
+
+@pytest.mark.parametrize("executor", ["local", "processes"])
+def test_standard_files_may_be_closed(cli, executor: str) -> None:
+    """As a daemon's often are: a file of the history must not get the number of standard output."""
+    cli.file(TALKATIVE)
+    command = f"{sys.executable} -m headrace run flow.py --executor {executor} <&- >&- 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=cli.folder, env=cli.environment(), timeout=40, check=False)
+    assert done.returncode == 0
+    assert cli.here("doctor").code == 0
+    assert "line 1" in cli.here("logs").out
+
+
+def test_a_folder_may_have_a_name_that_the_locale_does_not_know(cli) -> None:
+    folder = cli.folder / "größe"
+    folder.mkdir()
+    (folder / cli.file(TALKATIVE)).write_text((cli.folder / "flow.py").read_text())
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for command in (["run", "flow.py", "--quiet"], ["runs"], ["resume"], ["doctor"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "headrace", *command],
+            cwd=folder,
+            env=cli.environment(**plain),
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")

@@ -702,3 +702,24 @@ def test_an_interrupt_while_the_file_is_loaded_ends_with_130(cli) -> None:
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("executor", ["local", "threads", "processes"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_run_goes_on_when_nobody_reads_what_it_prints(cli, executor: str, unbuffered: str) -> None:
+    """As of `headrace run flow.py | head`."""
+    file = cli.file("""
+        @task
+        def say(x):
+            print("line", x, "." * 100)
+            return x
+
+        with Flow("talkative") as flow:
+            say.map(list(range(2000)))
+    """)
+    with cli.start("run", file, "--executor", executor, PYTHONUNBUFFERED=unbuffered) as process:
+        assert process.stdout.readline().startswith("talkative: 1 task")
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=40)
+    assert (process.returncode, err) == (0, "")

@@ -153,7 +153,7 @@ def test_a_run_whose_process_was_killed_is_listed_as_crashed(cli) -> None:
             end()
     """)
     assert cli.apart("run", file, "--run-name", "first").code == -signal.SIGKILL
-    assert "crashed (killed)" in cli.here("runs").out
+    assert "crashed (died)" in cli.here("runs").out
     assert cli.here("show").out.splitlines()[4].split()[1:3] == ["end-1", "crashed"]
 
 

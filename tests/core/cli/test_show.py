@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -177,3 +178,22 @@ def test_without_a_history_there_is_nothing_to_show(cli) -> None:
     assert done.code == 2
     assert "It has no runs." in done.err
     assert not (cli.folder / ".headrace").exists()
+
+
+def test_a_map_that_was_taken_over_in_part_took_what_it_took_here(cli) -> None:
+    text = """
+        import os
+
+        @task
+        def some(x):
+            if x == 2 and not os.path.exists("mended"): raise ValueError("no")
+
+        with Flow("broken") as flow:
+            some.map([1, 2])
+    """
+    cli.here("run", cli.file(text), "--quiet")
+    (cli.folder / "mended").touch()
+    time.sleep(1)
+    cli.here("resume")
+    (found,) = json.loads(cli.here("show", "--json").out)["tasks"]
+    assert found["took"] < 1

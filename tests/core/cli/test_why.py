@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -94,6 +95,18 @@ def test_a_map_is_told_by_the_children_that_failed(daily) -> None:
     first, others = why(daily, "latest", "parse")
     assert first == "parse-1 failed, as its children say."
     assert others == ["parse-1[1] failed in attempt 2: ValueError: 3 is odd"]
+
+
+def test_a_map_over_nothing_says_so(cli) -> None:
+    text = """
+        @task
+        def half(x): return x / 2
+
+        with Flow("nothing") as flow:
+            half.map([])
+    """
+    cli.here("run", cli.file(text), "--quiet")
+    assert cli.here("why", "latest", "half").out == "half-1 succeeded: it was mapped over nothing.\n"
 
 
 def test_what_succeeded_is_told_plainly(daily) -> None:
@@ -208,6 +221,32 @@ def test_what_never_began_says_what_it_waited_for_and_how_the_run_ended(cli) -> 
     first, others = why(cli, "latest", "after")
     assert first == "after-1 never began."
     assert others[0].startswith("the run ended before it could, as Crashed: ")
+
+
+def test_what_stayed_in_a_resumed_run_says_why(cli) -> None:
+    text = """
+        @task
+        def make(): return "x" * 40_000
+
+        @task
+        def size(x): return len(x)
+
+        @task
+        def last(x): {}
+
+        with Flow("lost") as flow:
+            text = make()
+            size(text)
+            last(text)
+    """
+    cli.here("run", cli.file(text.format("raise ValueError('no')")), "--run-name", "first", "--quiet")
+    shutil.rmtree(cli.folder / ".headrace" / "results")
+    cli.file(text.format("pass"))
+    assert cli.here("resume", "first").code == 0
+    first, others = why(cli, "latest", "size")
+    assert first == "size-1 did not run here: what it came to was taken over."
+    assert others[0].startswith("it ran in run first: ")
+    assert others[1:] == ["it stayed although something before it ran again: what it is called with is what it was"]
 
 
 def test_what_ran_again_in_a_resumed_run_says_why(cli) -> None:

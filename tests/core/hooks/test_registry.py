@@ -154,10 +154,17 @@ def test_unknown_name_lists_the_installed_ones_and_the_nearest(site: Any) -> Non
         Registry([*site.records(), OWN]).resolve("executor", "thread")
 
 
-@pytest.mark.parametrize("name", ["dask", "ray"])
-def test_unknown_name_that_a_sibling_brings_says_what_to_install(name: str) -> None:
-    with pytest.raises(PluginNotFoundError, match=f"pip install headrace-{name}"):
-        Registry([OWN]).resolve("executor", name)
+@pytest.mark.parametrize(
+    ("kind", "name", "distribution"),
+    [
+        ("executor", "dask", "headrace-dask"),
+        ("executor", "ray", "headrace-ray"),
+        ("history", "postgresql", "headrace-postgres"),
+    ],
+)
+def test_unknown_name_that_a_sibling_brings_says_what_to_install(kind: str, name: str, distribution: str) -> None:
+    with pytest.raises(PluginNotFoundError, match=f"pip install {distribution}"):
+        Registry([OWN]).resolve(kind, name)
 
 
 def test_unknown_name_in_an_uninstalled_checkout_says_to_install_it() -> None:

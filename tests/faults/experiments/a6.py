@@ -38,6 +38,10 @@ class Full(Experiment):
             died = recorded.wait(process)
             trial.findings.none_of("killed", [code] if died else [])
             trial.findings.count("runs that were stopped", code != 0)
+            with recorded.store() as store:
+                run = recorded.last_run(store)
+                untrue = run is not None and code > 0 and run.cause == "died"
+                trial.findings.none_of("said to have died", [run] if untrue else [])
             said = output.read_text(encoding="utf-8", errors="replace")
             unnamed = code != 0 and str(place) not in said
             trial.findings.none_of("stopped without naming the place", [said[-500:]] if unnamed else [])

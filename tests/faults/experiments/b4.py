@@ -25,7 +25,7 @@ class Hammer(Experiment):
                 while not over.wait(0.02):
                     try:
                         store.compact()
-                        damage.extend(found for found in store.check() if ".tmp" not in found.place)
+                        damage.extend(store.check())
                     except Exception as error:
                         errors.append(repr(error))
                     rounds[0] += 1

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from distributed import Client, LocalCluster
+from distributed.comm.addressing import parse_address, parse_host_port
+from distributed.comm.registry import get_backend
 
 from headrace.exceptions import ExecutorError, PluginOptionError, describe
 from headrace_dask.environments import differences, environment, question
@@ -49,6 +51,8 @@ class ClusterOptions:
                     f"Executor 'dask' got {foreign[0]} and {name}; the latter is for a cluster that it makes itself.",
                     hint=f"Leave out one of them, or name a `cluster_class` instead of {foreign[0]}.",
                 )
+        if self.address is not None:
+            _check_address(self.address)
         if self.client is not None and not isinstance(self.client, Client):
             raise PluginOptionError(f"Option 'client' of executor 'dask' is {self.client!r}, which is no Dask client.")
 
@@ -56,6 +60,20 @@ class ClusterOptions:
     def own_cluster(self) -> bool:
         """Whether the cluster is made for the run."""
         return self.address is None and self.client is None
+
+
+def _check_address(address: str) -> None:
+    """Raise PluginOptionError for what is no address; a Dask client that gets one takes a minute to go away."""
+    try:
+        scheme, location = parse_address(address)
+        get_backend(scheme)
+        if scheme != "inproc":
+            parse_host_port(location)
+    except ValueError as error:
+        raise PluginOptionError(
+            f"Executor 'dask' got {address!r} as the address of a scheduler: {error}.",
+            hint="Expected HOST:PORT or tcp://HOST:PORT, as `dask scheduler` prints it.",
+        ) from error
 
 
 def open_client(options: ClusterOptions, stack: ExitStack) -> Client:
