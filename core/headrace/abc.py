@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from headrace.references import ResultReference
 
@@ -43,6 +43,7 @@ __all__ = [
     "Executor",
     "ExecutorContext",
     "Notifier",
+    "OutputTaker",
     "ResultReference",
     "ResultStore",
     "RunJournal",
@@ -69,6 +70,15 @@ def _no_depth(_slug: str) -> int:
     return 0
 
 
+class OutputTaker(Protocol):
+    """Takes what a task run wrote: the task run, ``"stdout"`` or ``"stderr"``, and a text, which need not be a line.
+
+    ``at`` is when that was, in seconds since the epoch, for what comes late; by default just now.
+    """
+
+    def __call__(self, place: Place, stream: str, text: str, /, *, at: float | None = None) -> object: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutorContext:
     """What an executor is told about the run it serves.
@@ -81,8 +91,8 @@ class ExecutorContext:
             versions. They are needed wherever tasks run.
         depth_of: returns how many tasks lie before a task, given by its slug, on the longest way to it; for executors
             that order what waits, so that what was begun is brought to an end first.
-        take_output: called from any thread with what a task run wrote to a standard stream in another process: the task
-            run, ``"stdout"`` or ``"stderr"``, and a text. The executor shows it too. None if nobody wants it.
+        take_output: called from any thread with what a task run wrote to a standard stream in another process, see
+            `OutputTaker`. The executor shows it too. None if nobody wants it.
     """
 
     flow_name: str
@@ -90,7 +100,7 @@ class ExecutorContext:
     task_count: int
     plugins: Mapping[str, str] = field(default_factory=dict)
     depth_of: Callable[[str], int] = _no_depth
-    take_output: Callable[[Place, str, str], object] | None = None
+    take_output: OutputTaker | None = None
 
 
 class Executor(ABC):
@@ -222,12 +232,12 @@ class Notifier(ABC):
 class RunJournal(ABC):
     """Takes down what happens in one run.
 
-    Every method but `logged`, `cancel_request`, `limited_tags` and `take_slots` is called by the thread that drives the
-    run, several times for each task run, and should take microseconds. When a call has returned, what it said outlives
-    the death of the process, at whatever moment and by whatever signal; within a moment, 20 milliseconds where the disk
-    keeps up, readers see it and it outlives a power cut. `flush` and `ended` wait for that. What was said is found in
-    the order in which it was said: after a power cut the last of it may be missing, and nothing is there without what
-    came before.
+    Every method but `logged`, `cancel_request`, `limited_tags`, `take_slots` and `abandon` is called by the thread that
+    drives the run, several times for each task run, and should take microseconds. When a call has returned, what it
+    said outlives the death of the process, at whatever moment and by whatever signal; within a moment, 20 milliseconds
+    where the disk keeps up, readers see it and it outlives a power cut. `flush` and `ended` wait for that. What was
+    said is found in the order in which it was said: after a power cut the last of it may be missing, and nothing is
+    there without what came before.
 
     A task run that has finished stays as it is: what is said of it later is not taken. The same holds for the run.
 
@@ -368,10 +378,11 @@ class RunJournal(ABC):
         """
 
     @abstractmethod
-    def abandon(self) -> None:
-        """Stop taking down a run that has not ended; do nothing if it has. Never raises.
+    def abandon(self, why: str | None = None, /) -> None:
+        """Stop taking down a run that has not ended; do nothing if it has. Never raises. For any thread.
 
-        The run counts as one whose owner died.
+        The run counts as one whose owner died. With ``why`` it is one that its process was told not to wait for: it
+        counts as Cancelled, with ``why`` as its message and ``interrupted`` as the cause. What ran counts as Crashed.
         """
 
 

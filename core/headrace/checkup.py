@@ -219,8 +219,28 @@ class _Look:
             if not has_key(key.parent) and any(store.runs(RunQuery(limit=1))):
                 with self._caught(key):
                     project_key(key.parent, make=False)
+            self._at_sealed(store)
             self._at_open_runs(store)
             self._at_results(store)
+
+    def _at_sealed(self, store: RunStore) -> None:
+        """Look whether the key is the one that runs were recorded with, which the parameters of each of them tell."""
+        folder = self._project / "history"
+        if not has_key(folder):
+            return
+        try:
+            sealer = Sealer(project_key(folder, make=False))
+        except HeadraceError:
+            # It has been said.
+            return
+        strange = [run.name for run in store.runs(RunQuery(nested=True)) if not _can_unseal(sealer, run)]
+        if strange:
+            more = "" if len(strange) == 1 else f", and of {len(strange) - 1} earlier ones"
+            self._find(
+                folder / KEY_FILE,
+                f"What was recorded of run {strange[0]!r}{more} is not sealed with this key, so it cannot be read.",
+                f"Put back the key that was there before, or set the variable {KEY_VARIABLE} to it.",
+            )
 
     def _at_open_runs(self, store: RunStore) -> None:
         from headrace import states  # noqa: PLC0415 - only here
@@ -283,6 +303,14 @@ def _kept(store: RunStore, run: RunRecord) -> Iterable[tuple[str, bytes | None]]
     for record in store.task_runs(run.id):
         if record.value is not None and record.value.location is not None:
             yield record.value.location, record.value.digest
+
+
+def _can_unseal(sealer: Sealer, run: RunRecord) -> bool:
+    try:
+        sealer.unseal(run.parameters or sealer.seal(b""), "It")
+    except SealError:
+        return False
+    return True
 
 
 def _is_there(files: RecordedFiles, location: str) -> bool:

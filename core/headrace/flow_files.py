@@ -109,12 +109,22 @@ def _load(file: Path) -> ModuleType:
     return module
 
 
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError as error:
+        raise FlowFileError(
+            "The current folder is not there any more, so no module can be found in it.",
+            hint="Change to another one: `cd`.",
+        ) from error
+
+
 def _imported(name: str) -> ModuleType:
     if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
         raise FlowFileError(
             f"{name!r} is not the name of a module.", hint="Write package.module; a file is run without `-m`."
         )
-    folder = str(Path.cwd())
+    folder = _current_folder()
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:

@@ -23,12 +23,16 @@ def project_folder(cwd: Path | None = None, environ: Mapping[str, str] | None = 
     """Return the nearest ``.headrace``; where there is none, the one to make in the current directory.
 
     If ``HEADRACE_HOME`` is set it is that folder, whether it is there or not. The one in the home directory holds the
-    user's configuration and stands for a project only there. Raises HistoryError if the current directory was removed.
+    user's configuration and stands for a project only there. Raises HistoryError if the current directory was removed,
+    unless ``HEADRACE_HOME`` says where it is all the same.
     """
-    start = _current_folder() if cwd is None else cwd.absolute()
     environ = os.environ if environ is None else environ
-    if named := environ.get(_VARIABLE):
-        return start / Path(named).expanduser()
+    named = Path(environ.get(_VARIABLE) or "").expanduser()
+    if named.is_absolute():
+        return named
+    start = _current_folder() if cwd is None else cwd.absolute()
+    if environ.get(_VARIABLE):
+        return start / named
     home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path("~").expanduser())
     for folder in (start, *start.parents):
         found = folder / _NAME

@@ -57,3 +57,10 @@ def test_a_current_folder_that_was_removed_is_said(tmp_path: Path, monkeypatch: 
     (tmp_path / "gone").rmdir()
     with pytest.raises(HistoryError, match="The current folder is not there any more"):
         project_folder()
+
+
+def test_one_that_is_named_in_full_needs_no_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert project_folder(environ={"HEADRACE_HOME": str(tmp_path / "named")}) == tmp_path / "named"

@@ -10,6 +10,7 @@ import click
 from headrace.cli.failures import exit_code, show_failure, traceback_option
 from headrace.cli.histories import history, say, state_of_run
 from headrace.cli.looks import duration
+from headrace.cli.values import Amount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ _PAUSE: Final = 0.05
 @click.option(
     "--wait",
     "seconds",
-    type=click.FloatRange(min=0),
+    type=Amount(),
     metavar="SECONDS",
     help="Wait until the runs have ended, but no longer than this.",
 )

@@ -9,6 +9,7 @@ import click
 from headrace.cli.failures import plain, traceback_option
 from headrace.cli.histories import json_option, print_json
 from headrace.cli.looks import amount
+from headrace.cli.values import Amount
 
 if TYPE_CHECKING:
     from headrace.history.retention import Collected, Limits
@@ -19,9 +20,9 @@ _WHY: Final = {"age": "too old", "number": "too many", "space": "to make room"}
 
 
 @click.command(short_help="Remove old runs and their results.")
-@click.option("--keep-days", type=click.FloatRange(min=0), help="How many days a run stays after its end.")
+@click.option("--keep-days", type=Amount(), help="How many days a run stays after its end.")
 @click.option("--keep-runs", type=click.IntRange(min=0), help="How many runs stay, the last ones.")
-@click.option("--max-mb", type=click.FloatRange(min=0), help="How many megabytes history and results may take.")
+@click.option("--max-mb", type=Amount(), help="How many megabytes history and results may take.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @json_option
 @traceback_option

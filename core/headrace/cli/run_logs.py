@@ -15,6 +15,7 @@ import click
 
 from headrace.cli.failures import plain, traceback_option
 from headrace.cli.histories import history, moment
+from headrace.cli.values import chosen_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -75,9 +76,10 @@ def logs(
     RUN is its name, or the beginning of its id. TASK is the name or the slug of a task; a mapped one has all of its
     children, and `load[3]` is one of them. What went to standard output has level INFO, standard error WARNING.
     """
+    named = chosen_task(task, chosen)
     try:
         with history() as store:
-            _show(store, run, task or chosen, follow=follow, level=level, **others)
+            _show(store, run, named, follow=follow, level=level, **others)
     except KeyboardInterrupt:
         ctx.exit(130)
 

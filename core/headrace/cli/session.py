@@ -144,7 +144,7 @@ def _run_or_resume(
         origin={
             "target": request.target,
             "module": request.module,
-            "folder": str(Path.cwd()),
+            "folder": _current_folder(),
             "executor_options": dict(request.executor_options),
         },
     )
@@ -173,6 +173,14 @@ def _run_or_resume(
         code = int(error.code or 0)
         return Outcome(progress=report.progress, state=report.progress.final, interrupted=True, interrupt_code=code)
     return Outcome(progress=report.progress, state=state)
+
+
+def _current_folder() -> str:
+    """Return the current folder; it is empty for one that was removed, in which no file can be named."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return ""
 
 
 def _ask(report: _Report, names: list[str]) -> list[str]:

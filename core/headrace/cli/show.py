@@ -18,6 +18,7 @@ from headrace.cli.histories import (
     state_of_run,
 )
 from headrace.cli.looks import duration
+from headrace.cli.values import chosen_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,10 +50,10 @@ def show(run: str, task: str | None, chosen: str | None, everything: bool, as_js
     """
     from headrace.history.choosing import choose_task  # noqa: PLC0415 - `headrace --help` needs no history
 
+    named = chosen_task(task, chosen)
     with history() as store:
         found = store.run(run)
         tasks = store.tasks(found.id)
-        named = task or chosen
         if named is not None:
             from headrace.cli.task_runs import show_task_run  # noqa: PLC0415 - each view imports what it needs
 

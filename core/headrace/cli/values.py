@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-__all__ = ["complete_files", "complete_parameters", "complete_plugins", "module_option", "paired"]
+__all__ = [
+    "Amount",
+    "chosen_task",
+    "complete_files",
+    "complete_parameters",
+    "complete_plugins",
+    "module_option",
+    "paired",
+]
 
 
 def paired(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -29,6 +38,26 @@ def paired(ctx: click.Context, param: click.Parameter, values: Sequence[str]) ->
             raise click.BadParameter(f"{name!r} is given twice. For a list, write {name}='[1, 2]'.", ctx, param)
         found[name] = text
     return found
+
+
+class Amount(click.FloatRange):
+    """A number that is 0 or more, and finite, which is more than `click.FloatRange` sees to."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
+def chosen_task(task: str | None, chosen: str | None) -> str | None:
+    """Return the task that was given as TASK or with ``--task``; refuse both at once."""
+    if task is not None and chosen is not None:
+        raise click.UsageError(f"TASK is given twice: {task!r}, and {chosen!r} with --task.")
+    return chosen if task is None else task
 
 
 def module_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -44,6 +44,9 @@ _MOST_ON_LOOP: Final = 1000
 # How many children of one map wait for slots at once; the others are made when these have gone on.
 _MOST_IN_LINE: Final = 1000
 _NOTHING: Final[Mapping[int, Callable[[Work], Work]]] = {}
+_LEFT: Final = "Its process was to end before it had ended."
+# How many task runs are named that were under way when a run was left.
+_MOST_NAMED: Final = 5
 # Seconds that an executor gets to report what it has killed.
 _TIME_TO_DIE: Final = 5.0
 
@@ -122,6 +125,13 @@ class Driver:
     def interruption(self) -> BaseException:
         """Return what a run that was interrupted raises."""
         return self._interrupts.error()
+
+    def why_left(self) -> str:
+        """Return what is said of a run that is left now, before it has ended. May be called in any thread."""
+        again = "It was interrupted again before it had ended." if self._interrupts.count else _LEFT
+        names = [run.name for run in list(self._in_flight.values())]
+        under_way = ", ".join(names[:_MOST_NAMED]) + (" and more" if len(names) > _MOST_NAMED else "")
+        return again + (f" Under way: {under_way}." if names else "")
 
     def run(self, context: ExecutorContext) -> None:
         """Run until nothing is left to do or to wait for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import platform
 from dataclasses import replace
@@ -21,8 +22,8 @@ from headrace.fault_points import reached
 from headrace.hashing import digest, digest_arguments
 from headrace.history.keeping import RecordingKeeper, folder_of
 from headrace.history.log_capture import RunLogs
-from headrace.history.records import UNMAPPED, EdgeRecord, RunRecord, TaskRecord
-from headrace.history.sealing import Sealer, project_key
+from headrace.history.records import UNMAPPED, EdgeRecord, RunQuery, RunRecord, TaskRecord
+from headrace.history.sealing import KEY_FILE, KEY_VARIABLE, Sealer, has_key, project_key
 from headrace.masking import masker
 from headrace.parameters import Parameter
 from headrace.project import make_private, project_folder
@@ -70,14 +71,28 @@ class Recording:
         self._store = store
         self._journal = journal
         self._tidy = tidy
+        self._why_left: Callable[[], str] | None = None
 
     def __enter__(self) -> Self:
         self.logs.__enter__()
+        # A second interrupt may end the process while this thread is stuck.
+        atexit.register(self._leave)
         return self
 
+    def watch(self, why_left: Callable[[], str]) -> None:
+        """Ask ``why_left`` what to say of the run if the process ends, or is interrupted, before it has ended."""
+        self._why_left = why_left
+
+    def _leave(self) -> None:
+        """Let the run go, in whatever thread: the process does not wait for it."""
+        self._journal.abandon(None if self._why_left is None else self._why_left())
+
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        atexit.unregister(self._leave)
         self.logs.__exit__()
         self.logs.finish()
+        if kind is not None and not issubclass(kind, Exception):
+            self._leave()
         self._journal.abandon()
         try:
             if kind is None and self._tidy is not None:
@@ -111,8 +126,11 @@ def begin_recording(
     try:
         _make_folders(folder)
         _mask_configured_secrets(engine)
+        is_new = not has_key(folder / "history")
         sealer = Sealer(project_key(folder / "history"))
         store = open_history(wanted, engine)
+        if is_new and any(store.runs(RunQuery(limit=1, nested=True))):
+            _warn_of_new_key(run.flow_name, folder / "history" / KEY_FILE)
         tasks = task_records(plan)
         secret = {each.name for each in plan.parameters if each.secret}
         count = sum(task.kind == "task" for task in tasks)
@@ -133,6 +151,18 @@ def begin_recording(
     except BaseException:
         journal.abandon()
         raise
+
+
+def _warn_of_new_key(flow_name: str, path: Path) -> None:
+    from headrace.log import get_logger  # noqa: PLC0415 - only where something is wrong
+
+    get_logger(flow_name).warning(
+        "The key of the history, %s, was missing, and there is a new one now. What runs recorded before is sealed with "
+        "the old key: it cannot be read any more, and these runs cannot be resumed. Put the old file back, or set the "
+        "variable %s to what was in it.",
+        path,
+        KEY_VARIABLE,
+    )
 
 
 def _begun(

@@ -13,6 +13,7 @@ from headrace.abc import ExecutorContext
 from headrace.engine.brought import brought_states, gone_on, withhold_cached
 from headrace.engine.driver import Driver
 from headrace.engine.pausing import ask_on_terminal
+from headrace.engine.run_names import check_run_name
 from headrace.engine.scheduler import Scheduler
 from headrace.engine.transitions import Transitions, Watcher
 from headrace.engine.values import ValueKeeper
@@ -50,7 +51,8 @@ class RunOptions:
 
     Attributes:
         context: values to show in `headrace.context` while the run goes on.
-        run_name: what reports call this run; by default the flow's name and the beginning of the run's id.
+        run_name: what reports call this run: one line of up to 200 characters, and not `latest`; by default the flow's
+            name and the beginning of the run's id.
         state: the state that an earlier run of this flow ended in: tasks start from the states they were in there. A
             finished one is returned as it is.
         task_states: states that tasks start from: a finished one is kept, and the task does not run.
@@ -94,6 +96,9 @@ class RunOptions:
             raise DefinitionTypeError(f"`state` of a run must be a State, and is {self.state!r}.")
         if isinstance(self.notify, str) or not isinstance(self.notify, Sequence):
             raise DefinitionTypeError(f"`notify` of a run must be a list of URLs, and is {self.notify!r}.")
+        if self.resumption is None:
+            # One that is resumed is called as it was, with a number.
+            check_run_name(self.run_name)
         check_timeout("a run", self.timeout, FlowDefinitionError)
         if not callable(self.on_pause):
             raise DefinitionTypeError(f"`on_pause` of a run must be callable, and is {self.on_pause!r}.")
@@ -265,6 +270,8 @@ class _Run:
             on_pause=self._options.on_pause,
             timeout=self._timeout(),
         )
+        if recording is not None:
+            recording.watch(driver.why_left)
         running = transitions.enter_flow(Pending(), Running("Running."))
         if not running.is_running():
             running.result = self._task_states()

@@ -50,6 +50,8 @@ REQUEST_SUFFIX: Final = ".cancel"
 
 _FORM: Final = b"headrace-journal 1\n"
 _LONGEST_HEADER: Final = 4096
+# How that begins if it was told not to wait for the run.
+_INTERRUPTED: Final = "interrupted:"
 # The blanks in which an owner says why it gives up: where the disk is full, there is room for it all the same.
 _ROOM: Final = 400
 # How long somebody else may take to look at the journal of a dead owner, in seconds.
@@ -71,6 +73,7 @@ class JournalFile:
         end: where the next entry goes; in one that a dead owner left, there may be zeros before.
         space: what takes the entries.
         given_up: why its owner gave it up; empty if it did not say.
+        interrupted: whether that was because it was told not to wait for the run.
         lock: held while something is appended, which any thread may do. A signal handler or a finalizer may come in
             between and append too.
     """
@@ -83,6 +86,7 @@ class JournalFile:
     end: int
     space: Space
     given_up: str = ""
+    interrupted: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def append(self, entry: bytes) -> None:
@@ -111,13 +115,14 @@ class JournalFile:
         os.lseek(self.descriptor, end, os.SEEK_SET)
         self.end, self.space = end, WrittenSpace(self.descriptor, end)
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, why: str, *, interrupted: bool = False) -> None:
         """Say in the file why nothing more will come, as far as there is room for that; never raises OSError."""
+        mark = _INTERRUPTED.encode() if interrupted else b""
         # The descriptor of the file only ever appends.
         with contextlib.suppress(OSError), self.path.open("r+b", buffering=0) as file:
             if self.descriptor >= 0 and os.path.samestat(os.fstat(file.fileno()), os.fstat(self.descriptor)):
                 file.seek(self.start - 1 - _ROOM)
-                file.write(" ".join(why.split()).encode(errors="replace")[-_ROOM:])
+                file.write(mark + " ".join(why.split()).encode(errors="replace")[len(mark) - _ROOM :])
 
     def close(self) -> None:
         """Give up the lock, and leave the file for whoever finds it; do nothing the second time."""
@@ -366,7 +371,9 @@ def _opened(path: Path, descriptor: int) -> JournalFile:
         start = len(_FORM) + len(said) + 1
         space = WrittenSpace(descriptor, size)
         owner, why = Owner(**whose["owner"]), text[end:].strip()
-        return JournalFile(path, str(whose["run"]), owner, descriptor, start, size, space, why)
+        interrupted = why.startswith(_INTERRUPTED)
+        why = why.removeprefix(_INTERRUPTED)
+        return JournalFile(path, str(whose["run"]), owner, descriptor, start, size, space, why, interrupted)
     except (ValueError, KeyError, TypeError) as error:
         raise HistoryDamagedError(
             f"The file {path} is no journal of a run, or its first lines are damaged.",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from abc import ABC, abstractmethod
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from headrace.abc import RunJournal
 
-__all__ = ["STREAM_LEVELS", "RunLogs", "record_text"]
+__all__ = ["STREAM_LEVELS", "RunLogs", "TaskPrints", "record_text"]
 
 STREAM_LEVELS: Final[Mapping[str, int]] = {"stdout": logging.INFO, "stderr": logging.WARNING}
 """The levels that go with what is written to the standard streams."""
@@ -41,21 +42,59 @@ _LONGEST: Final = 16_384
 _LONGEST_WRITE: Final = 2_000_000
 
 
-class RunLogs:
-    """Takes down what one run says, inside a ``with`` block. Used from any thread; never raises.
+class _Prints(ABC):
+    """Cuts what is printed in a run into records. Used from any thread.
 
-    ``nodes`` are the places of the tasks by slug, and ``now`` returns the moment, in seconds since the epoch.
     ``partial`` has the lines that have begun and not ended.
     """
 
+    def __init__(self) -> None:
+        # The collector of garbage may call for more while this is held.
+        self._lock = threading.RLock()
+        # Beginnings of lines, by task run and stream.
+        self.partial: dict[tuple[Place, str], str] = {}
+
+    def print(self, place: Place, stream: str, text: str, *, complete: bool = False, at: float | None = None) -> None:
+        """Take down what was written to a stream, line by line; ``complete`` if nothing follows the last line.
+
+        ``at`` is when that was, in seconds since the epoch; by default just now.
+        """
+        if len(text) > _LONGEST_WRITE:
+            half = _LONGEST_WRITE // 2
+            text = f"{text[:half]}\n... {len(text) - 2 * half} characters are left out here ...\n{text[-half:]}"
+        key = place, stream
+        with self._lock:
+            text = self.partial.pop(key, "") + text
+            if "\n" not in text and len(text) <= _LONGEST and not complete:
+                self.partial[key] = text
+                return
+            cut = len(text) if complete or len(text) - text.rfind("\n") > _LONGEST else text.rfind("\n") + 1
+            if cut < len(text):
+                self.partial[key] = text[cut:]
+            for piece in _pieces(mask(text[:cut])):
+                self._printed(place, stream, piece, at)
+
+    def finish(self) -> None:
+        """Take down lines that have not ended, of all task runs."""
+        for place, stream in list(self.partial):
+            self.print(place, stream, "", complete=True)
+
+    @abstractmethod
+    def _printed(self, place: Place, stream: str, text: str, at: float | None) -> None: ...
+
+
+class RunLogs(_Prints):
+    """Takes down what one run says, inside a ``with`` block. Used from any thread; never raises.
+
+    ``nodes`` are the places of the tasks by slug, and ``now`` returns the moment, in seconds since the epoch.
+    """
+
     def __init__(self, journal: RunJournal, run_id: str, nodes: Mapping[str, int], now: Callable[[], float]) -> None:
+        super().__init__()
         self.run_id = run_id
         self._journal = journal
         self._nodes = nodes
         self._now = now
-        self._lock = threading.RLock()
-        # Beginnings of lines, by task run and stream.
-        self.partial: dict[tuple[Place, str], str] = {}
 
     def __enter__(self) -> Self:
         _COLLECTOR.add(self)
@@ -74,33 +113,48 @@ class RunLogs:
             # Whoever drives the run meets it too, and stops; or the run has ended.
             return
 
-    def print(self, place: Place, stream: str, text: str, *, complete: bool = False) -> None:
-        """Take down what was written to a stream, line by line; ``complete`` if nothing follows the last line."""
-        if len(text) > _LONGEST_WRITE:
-            half = _LONGEST_WRITE // 2
-            text = f"{text[:half]}\n... {len(text) - 2 * half} characters are left out here ...\n{text[-half:]}"
-        key = place, stream
-        with self._lock:
-            text = self.partial.pop(key, "") + text
-            if "\n" not in text and len(text) <= _LONGEST and not complete:
-                self.partial[key] = text
-                return
-            cut = len(text) if complete or len(text) - text.rfind("\n") > _LONGEST else text.rfind("\n") + 1
-            if cut < len(text):
-                self.partial[key] = text[cut:]
-            for piece in _pieces(mask(text[:cut])):
-                self.log(place, self._now(), STREAM_LEVELS[stream], stream, piece.removesuffix("\n"))
-
-    def finish(self) -> None:
-        """Take down lines that have not ended, of all task runs."""
-        for place, stream in list(self.partial):
-            self.print(place, stream, "", complete=True)
-
     def finish_task_run(self, slug: str, map_index: int) -> None:
         """Take down lines that have not ended, of one task run."""
         for place, stream in list(self.partial):
             if place.slug == slug and place.map_index == map_index:
                 self.print(place, stream, "", complete=True)
+
+    def _printed(self, place: Place, stream: str, text: str, at: float | None) -> None:
+        moment = self._now() if at is None else at
+        self.log(place, moment, STREAM_LEVELS[stream], stream, text.removesuffix("\n"))
+
+
+class TaskPrints(_Prints):
+    """Hands what one task run prints to ``take``, inside a ``with`` block: for workers that run one at a time.
+
+    ``take`` gets the task run, the name of the stream and a text, which is a line with its end, unless it is the last
+    one or very long. What threads print that have no context is of this task run, too. What handlers of log records
+    write is left out, and so is what a run inside of the task takes down itself.
+    """
+
+    def __init__(self, place: Place, take: Callable[[Place, str, str], object]) -> None:
+        super().__init__()
+        self.run_id = place.run_id
+        self._place = place
+        self._take = take
+
+    def __enter__(self) -> Self:
+        _COLLECTOR.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _COLLECTOR.remove(self)
+
+    def log(self, place: Place, at: float, level: int, logger: str, text: str) -> None:
+        """Leave a record to `headrace.remote.RecordForwarder`."""
+
+    def _printed(self, place: Place, stream: str, text: str, at: float | None) -> None:
+        whose = self._place if place.slug is None else place
+        *lines, rest = text.split("\n")
+        for line in lines:
+            self._take(whose, stream, f"{line}\n")
+        if rest:
+            self._take(whose, stream, rest)
 
 
 def _pieces(text: str) -> list[str]:
@@ -142,12 +196,12 @@ class _Collector:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         # Replaced as a whole, so that readers need no lock.
-        self._runs: Mapping[str, RunLogs] = {}
+        self._runs: Mapping[str, RunLogs | TaskPrints] = {}
         self._copying: AbstractContextManager[None] | None = None
         self._call_handlers: Callable[[logging.Logger, logging.LogRecord], None] | None = None
         self._ours: Any = None
 
-    def add(self, run: RunLogs) -> None:
+    def add(self, run: RunLogs | TaskPrints) -> None:
         if os.getpid() != self._pid:
             self._begin_anew()
         with self._lock:
@@ -158,7 +212,7 @@ class _Collector:
             if self._call_handlers is None:
                 self._stand_between()
 
-    def remove(self, run: RunLogs) -> None:
+    def remove(self, run: RunLogs | TaskPrints) -> None:
         with self._lock:
             self._runs = {run_id: each for run_id, each in self._runs.items() if each is not run}
             if self._runs:
@@ -208,7 +262,7 @@ class _Collector:
         run, place = found
         run.print(place, stream, text)
 
-    def _whose(self) -> tuple[RunLogs, Place] | None:
+    def _whose(self) -> tuple[RunLogs | TaskPrints, Place] | None:
         if os.getpid() != self._pid:
             # Forked: the journal is not this process's, and a lock may be held by a thread that is not here.
             return None

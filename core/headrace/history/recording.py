@@ -185,9 +185,9 @@ class FileJournal(RunJournal):
             raise
         self._recorder.let_go(self, complete=True)
 
-    def abandon(self) -> None:
+    def abandon(self, why: str | None = None, /) -> None:
         self._logs.close()
-        self._recorder.let_go(self)
+        self._recorder.let_go(self, why=why)
 
     def _write(self, entry: bytes) -> None:
         if self.failure is not None:
@@ -337,15 +337,20 @@ class Recorder:
         if not done:
             raise HistoryBusyError(str(journal.file.path), self._patience)
 
-    def let_go(self, journal: FileJournal, *, complete: bool = False) -> None:
-        """Take nothing more from ``journal``, whose file goes if the store has all of it. Never raises."""
+    def let_go(self, journal: FileJournal, *, complete: bool = False, why: str | None = None) -> None:
+        """Take nothing more from ``journal``, whose file goes if the store has all of it. Never raises.
+
+        ``why`` is what a run says that nobody waited for; see `RunJournal.abandon`.
+        """
         with self._at_work:
             if journal in self._journals:
                 self._journals.remove(journal)
         if complete:
             journal.file.discard()
         else:
-            journal.file.give_up("Its process gave it up." if journal.failure is None else journal.failure.message)
+            said = "Its process gave it up." if why is None else why
+            interrupted = why is not None and journal.failure is None
+            journal.file.give_up(said if journal.failure is None else journal.failure.message, interrupted=interrupted)
             journal.file.close()
         if journal.failure is None:
             journal.failure = HistoryError(f"The run {journal.file.run_id} is recorded no longer.")

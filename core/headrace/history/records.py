@@ -63,11 +63,12 @@ FINISHED_STATES: Final = frozenset(
 )
 """The states after which nothing more happens to a task run; a Looped one goes on."""
 
-Cause: TypeAlias = Literal["abandoned", "died", "restarted", "unknown"]
+Cause: TypeAlias = Literal["abandoned", "died", "interrupted", "restarted", "unknown"]
 """Why the end of a run is not in its record.
 
-Its process could not record it any further, or gave it up; it died, killed or by itself; its machine was restarted; or
-nothing is left that could tell.
+Its process could not record it any further, or gave it up; it died, killed or by itself; it was interrupted, or
+ended, and did not wait for the run; its machine was restarted; or nothing is left that could tell. A run that was
+interrupted counts as Cancelled, and any other one as Crashed.
 """
 
 

@@ -14,7 +14,8 @@ from headrace.history.journal_files import REQUEST_SUFFIX, SUFFIX, JournalFile, 
 from headrace.history.owners import this_process
 from headrace.history.records import Finding
 from headrace_plugins.sqlite import statements
-from headrace_plugins.sqlite.salvaging import put_in_order, salvage
+from headrace_plugins.sqlite.salvaging import misfits, put_in_order, salvage
+from headrace_plugins.sqlite.schema import TABLES
 
 if TYPE_CHECKING:
     import sqlite3
@@ -114,6 +115,11 @@ def _about_tables(database: Database, connection: sqlite3.Connection) -> Iterato
     if strays:
         what = f"{len(strays)} rows belong to runs that are not there, the first of them in {strays[0][0]!r}."
         yield Finding(place=place, what=what, repairable=True)
+    for table in TABLES:
+        count = misfits(connection, table)
+        if count:
+            what = f"{count} rows of {table!r} have bytes where a text should be."
+            yield Finding(place=place, what=what, repairable=True)
     for (run_id,) in connection.execute(statements.MISCOUNTED).fetchall():
         yield Finding(place=place, what=f"The task runs of run {run_id} are miscounted.", repairable=True)
     for run_id, tag in connection.execute(statements.LEAKED_SLOTS).fetchall():
@@ -213,7 +219,7 @@ def _repair_file(database: Database) -> Iterator[Finding]:
                 put_in_order(connection)
         finally:
             connection.close()
-        what = "Removed what belonged to no run, and counted the task runs anew."
+        what = "Removed what made no sense or belonged to no run, and counted the task runs anew."
         yield Finding(place=str(database.path), what=what)
     else:
         aside, kept = salvage(database)

@@ -62,6 +62,13 @@ BEGINNING: Final[Place] = (-1, -1, -1)
 _made: Final = tuple.__new__
 
 
+def _checked(row: Row, *blobs: int) -> Row:
+    """Return a row that has bytes in the columns ``blobs`` only; raise TypeError for another: SQLite takes anything."""
+    if bytes in map(type, row) and any(type(each) is bytes and i not in blobs for i, each in enumerate(row)):
+        raise TypeError("there are bytes where a text should be")
+    return row
+
+
 def run_key(connection: sqlite3.Connection, run_id: str, where: str) -> int:
     """Return the number that the tables have for a run; raise RunNotFoundError, which calls the history ``where``."""
     row = connection.execute(statements.RUN_KEY, (run_id,)).fetchone()
@@ -137,13 +144,13 @@ def _runs(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[RunRecord
     marks = ", ".join("?" * len(rows))
     keys = [row[0] for row in rows]
     for statement in (statements.FINISHED_COUNTS, statements.OPEN_COUNTS) if rows else ():
-        for key, state, count in connection.execute(statement.format(marks), keys):
+        for key, state, count in map(_checked, connection.execute(statement.format(marks), keys)):
             counts[key][state] = counts[key].get(state, 0) + count
     return [_run(row, counts[row[0]]) for row in rows]
 
 
 def _run(row: Row, counts: dict[str, int]) -> RunRecord:
-    details, owner = row[10:12]
+    details, owner = _checked(row, 5)[10:12]
     return RunRecord(
         id=row[1],
         name=row[2],
@@ -199,7 +206,7 @@ def tasks(connection: sqlite3.Connection, key: int) -> list[TaskRecord]:
             tags,
             upstream,
             details,
-        ) in connection.execute(statements.TASKS, (key,))
+        ) in map(_checked, connection.execute(statements.TASKS, (key,)))
     ]
 
 
@@ -232,6 +239,7 @@ def task_run(connection: sqlite3.Connection, key: int, node: int, map_index: int
 
 
 def _task_run(row: Row) -> TaskRunRecord:
+    _checked(row, 9, 11)
     return _made(TaskRunRecord, (*row[:9], _value(row[9:16]), *row[16:]))
 
 
@@ -243,17 +251,17 @@ def _value(fields: Row) -> ValueRecord | None:
 def attempts(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> list[AttemptRecord]:
     """Return the earlier attempts of a task run."""
     rows = connection.execute(statements.ATTEMPTS, (key, node, map_index))
-    return [_made(AttemptRecord, (*row[:7], _value(row[7:]))) for row in rows]
+    return [_made(AttemptRecord, (*row[:7], _value(row[7:]))) for row in (_checked(row, 7, 9) for row in rows)]
 
 
 def notes(connection: sqlite3.Connection, key: int, node: int, map_index: int) -> list[NoteRecord]:
     """Return the remarks on a task run."""
-    return [NoteRecord(*row) for row in connection.execute(statements.NOTES, (key, node, map_index))]
+    return [NoteRecord(*_checked(row)) for row in connection.execute(statements.NOTES, (key, node, map_index))]
 
 
 def tally(connection: sqlite3.Connection, key: int) -> list[Tally]:
     """Return how many children of each mapped task are in which state."""
-    return [Tally(*row) for row in connection.execute(statements.TALLY, (key,))]
+    return [Tally(*_checked(row)) for row in connection.execute(statements.TALLY, (key,))]
 
 
 def slowest(connection: sqlite3.Connection, key: int, node: int, limit: int) -> list[TaskRunRecord]:
@@ -266,13 +274,14 @@ def attempts_page(
 ) -> tuple[list[AttemptRecord], Place]:
     """Return some of the earlier attempts of all task runs, and what to continue ``after``."""
     rows = connection.execute(statements.ATTEMPTS_PAGE, (key, *after, limit)).fetchall()
-    return [_made(AttemptRecord, (*row[1:8], _value(row[8:]))) for row in rows], _last_place(rows, after)
+    found = [_made(AttemptRecord, (*row[1:8], _value(row[8:]))) for row in (_checked(row, 8, 10) for row in rows)]
+    return found, _last_place(rows, after)
 
 
 def notes_page(connection: sqlite3.Connection, key: int, after: Place, limit: int) -> tuple[list[NoteRecord], Place]:
     """Return some of the remarks on all task runs, and what to continue ``after``."""
     rows = connection.execute(statements.NOTES_PAGE, (key, *after, limit)).fetchall()
-    return [NoteRecord(*row[1:]) for row in rows], _last_place(rows, after)
+    return [NoteRecord(*_checked(row)[1:]) for row in rows], _last_place(rows, after)
 
 
 def _last_place(rows: Sequence[Row], after: Place) -> Place:
@@ -287,4 +296,4 @@ def logs_page(
     said = {"node": query.node, "map_index": query.map_index, "level": query.level, "after": after}
     conditions = [condition for name, condition in statements.LOG_CONDITIONS.items() if said[name] is not None]
     rows = connection.execute(statements.logs_page(conditions), {**said, "run": key, "limit": limit})
-    return [_made(LogRecord, row) for row in rows]
+    return [_made(LogRecord, _checked(row)) for row in rows]

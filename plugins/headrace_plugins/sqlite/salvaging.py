@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from headrace_plugins.sqlite.database import Database
 
-__all__ = ["put_in_order", "salvage"]
+__all__ = ["misfits", "put_in_order", "salvage"]
 
 _BESIDE: Final = ("", "-journal", "-wal")
 # How every SQLite file begins: the magic text, and numbers that say how it is laid out, the same for all of ours.
@@ -106,12 +106,29 @@ def _pour(source: Path, target: Path, database: Database) -> dict[str, int]:
 
 
 def put_in_order(connection: sqlite3.Connection) -> None:
-    """Remove what belongs to no run, and slots of runs that have ended, and count the task runs."""
+    """Remove what should be text and is not, what belongs to no run, and slots of ended runs; count the task runs."""
+    # Nothing can be told of a run without its tasks.
+    without_task = f"SELECT run FROM tasks WHERE {_no_texts(connection, 'tasks')}"
+    connection.execute(f"DELETE FROM runs WHERE key IN ({without_task})")
+    for table in TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE {_no_texts(connection, table)}")
     for table in TABLES_OF_RUNS:
         connection.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT key FROM runs)")
     connection.execute(statements.GIVE_UP_SLOTS_OF_ENDED)
     for statement in statements.RECOUNT:
         connection.execute(statement)
+
+
+def misfits(connection: sqlite3.Connection, table: str) -> int:
+    """Return how many rows of a table have bytes in place of a text."""
+    query = f"SELECT count(*) FROM {table} WHERE {_no_texts(connection, table)}"
+    return int(connection.execute(query).fetchone()[0])
+
+
+def _no_texts(connection: sqlite3.Connection, table: str) -> str:
+    """Return the condition for rows of a table that have bytes in place of a text, which SQLite takes as well."""
+    texts = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[2] == "TEXT"]
+    return " OR ".join(f"typeof({column}) = 'blob'" for column in texts) or "FALSE"
 
 
 def _rows(connection: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[object, ...]]:

@@ -24,6 +24,7 @@ __all__ = ["claimed_journals", "crash_lost_run", "lost_runs", "take_in"]
 
 _ABOUT_RUNS: Final[dict[Cause, str]] = {
     "abandoned": "It was recorded no further.",
+    "interrupted": "",
     "died": "Its process died without a word: it was killed, or ended itself.",
     "restarted": "Its machine was restarted or lost power.",
     "unknown": "Its process is gone, and so is its journal: what it did last is not known.",
@@ -64,6 +65,8 @@ def take_in(database: Database, file: JournalFile, here: Owner, connection: sqli
 
 
 def _cause(file: JournalFile, here: Owner) -> Cause:
+    if file.interrupted:
+        return "interrupted"
     if file.given_up:
         return "abandoned"
     return "restarted" if has_restarted(file.owner, here) else "died"

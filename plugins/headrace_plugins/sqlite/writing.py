@@ -170,7 +170,8 @@ def end_run(
 def crash_run(connection: sqlite3.Connection, key: int, messages: tuple[str, str], at: float, cause: Cause) -> None:
     """Write that a run and its task runs that were running ended because its owner died; unless it had ended."""
     about_run, about_task_runs = messages
-    if connection.execute(statements.END_RUN, ("Crashed", about_run, at, cause, key)).rowcount:
+    state = "Cancelled" if cause == "interrupted" else "Crashed"
+    if connection.execute(statements.END_RUN, (state, about_run, at, cause, key)).rowcount:
         connection.execute(statements.GIVE_UP_SLOTS_OF_RUN, (key,))
         crashed = connection.execute(statements.CRASH_TASK_RUNS, (about_task_runs, at, key)).rowcount
         if crashed:

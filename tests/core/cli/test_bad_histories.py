@@ -494,3 +494,36 @@ def test_a_key_that_is_lost_is_not_made_anew_by_whoever_resumes(failed) -> None:
     assert str(key) in done.err
     assert not key.exists()
     assert notes(failed) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "commands"),
+    [
+        ("logs.text", [["logs"], ["export", "latest"]]),
+        ("logs.logger", [["logs"], ["export", "latest"]]),
+        ("notes.text", [["export", "latest"], ["show", "latest", "size"]]),
+        ("notes.kind", [["export", "latest"]]),
+        ("runs.name", [["runs"], ["show"], ["logs"], ["resume"]]),
+        ("runs.message", [["runs"], ["export", "latest"]]),
+        ("tasks.slug", [["show"], ["logs"], ["export", "latest"]]),
+        ("task_runs.message", [["show"], ["export", "latest"]]),
+        ("task_runs.type_name", [["show", "latest", "made"], ["export", "latest"]]),
+        ("counts.state", [["runs"]]),
+    ],
+)
+def test_bytes_in_place_of_a_text_are_damage_that_doctor_puts_right(failed, place: str, commands) -> None:
+    table, column = place.split(".")
+    with sqlite3.connect(database(failed)) as connection:
+        connection.execute("INSERT INTO notes (run, node, map_index, kind, text) VALUES (1, 1, -1, 'cache', 'none')")
+        connection.execute("INSERT INTO logs VALUES (NULL, 1, 900000, 1, -1, 1, 0.5, 20, 'stdout', 'said')")
+        assert connection.execute(f"UPDATE OR IGNORE {table} SET {column} = x'ff00'").rowcount
+    for command in commands:
+        done = failed.here(*command)
+        assert done.code == 2, command
+        assert f"The history at {database(failed)} is damaged: " in done.err, command
+        assert "headrace doctor" in done.err, command
+    assert f"rows of {table!r} have bytes where a text should be." in failed.here("doctor").out
+    assert failed.here("doctor", "--repair", "--yes").code == 0
+    assert failed.here("doctor").code == 0
+    for command in commands if table not in {"runs", "tasks"} else [["runs"]]:
+        assert failed.here(*command).code == 0, command

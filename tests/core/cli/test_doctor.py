@@ -246,6 +246,25 @@ def test_a_key_that_is_missing_is_found_and_none_is_made(cli, project: Path) -> 
     assert not (project / "history" / "key").exists()
 
 
+def test_runs_that_were_sealed_with_another_key_are_found_until_it_is_back(
+    cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = project / "history" / "key"
+    before = key.read_text()
+    cli.here("run", "flow.py", "--quiet", "--run-name", "second")
+    key.unlink()
+    done = cli.here("run", "flow.py", "--quiet", "--run-name", "third")
+    assert done.code == 0
+    problem = the_only(cli)
+    assert problem["place"] == str(key)
+    assert problem["what"] == (
+        "What was recorded of run 'second', and of 1 earlier ones is not sealed with this key, so it cannot be read."
+    )
+    assert "HEADRACE_KEY" in str(problem["hint"])
+    monkeypatch.setenv("HEADRACE_KEY", before.strip())
+    assert "What was recorded of run 'third' is not sealed" in str(the_only(cli)["what"])
+
+
 def test_leftovers_are_found_when_they_are_a_day_old_and_removed(cli, project: Path) -> None:
     left = project / "results" / ".abc.tmp"
     left.write_text("half")

@@ -74,9 +74,10 @@ def test_without_a_history_there_is_nothing_to_remove_and_none_is_made(cli) -> N
     assert not (cli.folder / ".headrace").exists()
 
 
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf", "1e400"])
 @pytest.mark.parametrize("option", ["--keep-days", "--keep-runs", "--max-mb"])
-def test_a_limit_below_nothing_is_a_mistake(cli, option: str) -> None:
-    done = cli.here("gc", option, "-1")
+def test_a_limit_that_is_no_amount_is_a_mistake(cli, option: str, value: str) -> None:
+    done = cli.here("gc", option, value)
     assert done.code == 2
     assert option in done.err
 

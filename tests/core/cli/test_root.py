@@ -192,12 +192,17 @@ def test_standard_files_may_be_closed(cli, executor: str) -> None:
     assert "line 1" in cli.here("logs").out
 
 
-def test_a_folder_may_have_a_name_that_the_locale_does_not_know(cli) -> None:
+@pytest.mark.parametrize(
+    "configured", ["", '[cache]\nurl = "file:größer"\n[history]\nstore = "sqlite:größer.db"\n'], ids=["default", "urls"]
+)
+def test_a_folder_may_have_a_name_that_the_locale_does_not_know(cli, configured: str) -> None:
     folder = cli.folder / "größe"
-    folder.mkdir()
-    (folder / cli.file(TALKATIVE)).write_text((cli.folder / "flow.py").read_text())
+    (folder / ".headrace").mkdir(parents=True)
+    (folder / ".headrace" / "config.toml").write_text(configured, encoding="utf-8")
+    cached = TALKATIVE.replace("@task", "@task(cache_for=60)").replace("3000", "2")
+    (folder / cli.file(cached)).write_text((cli.folder / "flow.py").read_text())
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    for command in (["run", "flow.py", "--quiet"], ["runs"], ["resume"], ["doctor"]):
+    for command in (["run", "flow.py", "--quiet"], ["runs"], ["resume"], ["doctor"], ["cache", "ls"]):
         done = subprocess.run(
             [sys.executable, "-m", "headrace", *command],
             cwd=folder,
@@ -207,3 +212,4 @@ def test_a_folder_may_have_a_name_that_the_locale_does_not_know(cli) -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, b"")
+    assert (folder / "größer").exists() == (folder / "größer.db").exists() == bool(configured)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -334,6 +335,57 @@ def test_options_need_an_executor_with_a_name(cli) -> None:
 
 def test_a_run_gets_a_name(cli) -> None:
     assert "run nightly 12" in cli.here("run", cli.file(GREETING), "--run-name", "nightly 12").out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("latest", "cannot be called 'latest'"), ("a\nb", "'\\n'"), ("a\x1b[31m", "'\\x1b'"), ("a" * 201, "has 201")],
+)
+def test_a_name_that_a_run_cannot_be_found_by_ends_with_2_and_runs_nothing(cli, name: str, said: str) -> None:
+    done = cli.here("run", cli.file(GREETING), "--run-name", name)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert not (cli.folder / ".headrace").exists()
+
+
+@pytest.mark.parametrize("executor", ["local", "threads", "processes"])
+@pytest.mark.parametrize(
+    ("option", "home"), [("--record", "home"), ("--no-record", ""), ("--record", "")], ids=["home", "none", "neither"]
+)
+def test_a_file_may_be_run_where_the_current_folder_was_removed(cli, executor: str, option: str, home: str) -> None:
+    """What has no place then is the project, and with it the record, unless somebody says where it is."""
+    file = cli.folder / cli.file(GREETING)
+    (cli.folder / "gone").mkdir()
+    command = f"cd gone && rmdir ../gone && {sys.executable} -m headrace run {file} {option} --executor {executor}"
+    variables = {"HEADRACE_HOME": str(cli.folder / home)} if home else {}
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=cli.folder,
+        env=cli.environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    refused = option == "--record" and not home
+    assert done.returncode == (2 if refused else 0), done.stderr
+    assert ("The current folder is not there any more" in done.stderr) == refused
+    assert "did not expect" not in done.stderr
+
+
+def test_a_module_is_not_looked_for_where_the_current_folder_was_removed(cli) -> None:
+    command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m headrace run -m flow"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=cli.folder,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "The current folder is not there any more" in done.stderr
 
 
 def test_results_go_to_the_store_that_is_named(cli) -> None:
@@ -666,6 +718,56 @@ def test_a_second_interrupt_ends_the_process_at_once(cli) -> None:
         process.communicate(timeout=20)
     assert process.returncode == 130
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("executor", "number"),
+    [
+        ("local", signal.SIGINT),
+        ("threads", signal.SIGINT),
+        ("threads", signal.SIGTERM),
+        ("processes", signal.SIGINT),
+    ],
+)
+def test_a_run_that_is_interrupted_twice_is_on_record_as_cancelled_and_can_be_resumed(
+    cli, executor: str, number: signal.Signals
+) -> None:
+    file = cli.file("""
+        import os, time
+
+        @task
+        def before():
+            print("before", flush=True)
+
+        @task
+        def wait():
+            while not os.path.exists("enough"):
+                try:
+                    print("waiting", flush=True)
+                    time.sleep(60)
+                except KeyboardInterrupt:
+                    pass
+
+        with Flow("stubborn") as flow:
+            wait(upstream_tasks=[before()])
+    """)
+    with cli.start("run", file, "--executor", executor) as process:
+        read_until("waiting", process)
+        process.send_signal(number)
+        read_until("Stopping", process)
+        process.send_signal(number)
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    (run,) = json.loads(cli.here("runs", "--json").out)
+    assert (run["state"], run["cause"]) == ("Cancelled", "interrupted")
+    assert run["message"].endswith("before it had ended. Under way: wait.") or executor == "processes"
+    states = {task["slug"]: task["state"] for task in json.loads(cli.here("show", "--json").out)["tasks"]}
+    assert states["before-1"] == "Success"
+    assert states["wait-1"] in {"Crashed", "Cancelled"}
+    (cli.folder / "enough").touch()
+    done = cli.apart("resume")
+    assert done.code == 0, done.err
+    assert "before\n" not in done.out
 
 
 def test_a_second_interrupt_takes_child_processes_along(cli) -> None:

@@ -73,6 +73,17 @@ def test_the_last_run_needs_no_name(loud) -> None:
     assert texts(loud.here("logs", "--task", "mutter")) == ["stderr   mutter-1: wrong red"]
 
 
+def test_a_run_may_be_named_with_the_option_for_a_task(loud) -> None:
+    assert texts(loud.here("logs", "night", "--task", "mutter")) == ["stderr   mutter-1: wrong red"]
+
+
+@pytest.mark.parametrize("command", ["logs", "show"])
+def test_a_task_is_given_in_one_way(loud, command: str) -> None:
+    done = loud.here(command, "night", "talk", "--task", "mutter")
+    assert (done.code, done.out) == (2, "")
+    assert "TASK is given twice: 'talk', and 'mutter' with --task." in done.err
+
+
 def test_only_the_end_may_be_shown(loud) -> None:
     done = loud.here("logs", "night", "talk[0]", "--tail", "1")
     assert texts(done) == ["stdout   talk-1[0]: lines"]

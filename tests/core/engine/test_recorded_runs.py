@@ -201,6 +201,22 @@ def test_a_result_that_somebody_planted_is_refused(project: Path) -> None:
         resume(flow)
 
 
+def test_a_key_that_is_made_anew_beside_older_runs_is_one_warning(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow, _ = counting(set())
+    flow.run(record=True)
+    assert "key" not in caplog.text
+    key = project / ".headrace" / "history" / "key"
+    key.unlink()
+    flow.run(record=True)
+    flow.run(record=True)
+    (said,) = [record.getMessage() for record in caplog.records if "key" in record.getMessage()]
+    assert f"The key of the history, {key}, was missing" in said
+    assert "cannot be resumed" in said
+    assert "Put the old file back, or set the variable HEADRACE_KEY" in said
+
+
 def test_a_place_that_cannot_be_written_costs_a_warning_and_not_the_run(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

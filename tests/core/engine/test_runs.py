@@ -105,6 +105,33 @@ class TestOptions:
         with pytest.raises(DefinitionTypeError, match=f"`{option}` of a run must be a dictionary"):
             Flow("options").run(**{option: wrong})
 
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("latest", "cannot be called 'latest'"),
+            ("two\nlines", r"'\\n'"),
+            ("a\x00b", r"'\\x00'"),
+            ("a\u2028b", r"'\\u2028'"),
+            ("half \ud800", r"'\\ud800'"),
+            ("x" * 201, "may have 200 characters, and 'x+'... has 201"),
+        ],
+    )
+    def test_a_name_that_a_run_cannot_be_found_by_is_refused(self, name, said):
+        ran = []
+        with Flow("options") as flow:
+            task(lambda: ran.append(1))()
+        with pytest.raises(FlowDefinitionError, match=said):
+            flow.run(run_name=name)
+        assert ran == []
+
+    @pytest.mark.parametrize("name", ["the latest", "x" * 200, "größe 3 👩\u200d🔬", "a.2"])
+    def test_any_other_line_is_a_name(self, name):
+        assert Flow("options").run(run_name=name).is_successful()
+
+    def test_a_name_is_a_text(self):
+        with pytest.raises(DefinitionTypeError, match="`run_name` of a run must be a text, and is 5"):
+            Flow("options").run(run_name=5)
+
     def test_a_state_to_start_from_is_a_state(self):
         with pytest.raises(DefinitionTypeError, match="`state` of a run must be a State, and is 'Success'"):
             Flow("options").run(state="Success")

@@ -160,6 +160,15 @@ class TestClaiming:
         assert claim(file.path, HERE) == "alive"
         file.close()
 
+    def test_one_that_was_interrupted_says_so(self, tmp_path):
+        for name, why in (("a", "Interrupted again.\n"), ("b", "x" * 1000), ("c", "")):
+            file = make_journal(tmp_path, name, HERE)
+            file.give_up(why, interrupted=True)
+            file.close()
+            found = claimed(file.path)
+            assert (found.interrupted, found.given_up) == (True, why.strip()[-(400 - len("interrupted:")) :])
+            found.close()
+
     def test_one_that_a_living_owner_has_given_up_can_be_taken_over(self, tmp_path):
         file = made(tmp_path)
         file.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headrace.exceptions import HistoryError
-from headrace.history.log_capture import RunLogs
+from headrace.history.log_capture import RunLogs, TaskPrints
 from headrace.log import capture_stdout
 from headrace.masking import masker
 from headrace.run_context import RunFrame, current_frame
@@ -278,3 +278,69 @@ def test_without_a_standard_output_prints_are_taken_down(journal, monkeypatch):
         print("nobody sees this")
     assert journal.shown == [("stdout", "nobody sees this")]
     assert sys.stdout is None
+
+
+def test_what_comes_late_has_the_moment_at_which_it_was_printed(logs, journal):
+    logs.print(TASK, "stdout", "early\n", at=3.0)
+    logs.print(TASK, "stdout", "now\n")
+    assert [(said[3], said[6]) for said in journal.records] == [(3.0, "early"), (10.0, "now")]
+
+
+class TestWhatOneTaskRunPrints:
+    @pytest.fixture
+    def taken(self):
+        return []
+
+    @pytest.fixture
+    def prints(self, taken):
+        return TaskPrints(TASK, lambda *printed: taken.append(printed))
+
+    def test_is_handed_on_line_by_line_and_shown(self, prints, taken, capsys):
+        with prints:
+            print("one\ntwo")
+            print("three", file=sys.stderr)
+        assert taken == [(TASK, "stdout", "one\n"), (TASK, "stdout", "two\n"), (TASK, "stderr", "three\n")]
+        assert capsys.readouterr().out == "one\ntwo\n"
+
+    def test_is_split_where_lines_end_and_nowhere_else(self, prints, taken):
+        with prints:
+            sys.stdout.write("one\ntwo\rthree\x0cfour\n")
+        assert [text for _, _, text in taken] == ["one\n", "two\rthree\x0cfour\n"]
+
+    def test_is_complete_when_it_is_finished(self, prints, taken):
+        with prints:
+            print("half a", end="")
+            assert taken == []
+            prints.finish()
+        assert taken == [(TASK, "stdout", "half a")]
+
+    def test_is_joined_again_where_it_is_taken_down(self, journal, prints, taken):
+        line = "x" * 50_000
+        with prints:
+            print(line)
+        assert len(taken) > 1
+        logs = RunLogs(journal, "run", {"load-1": 4}, lambda: 10.0)
+        for place, stream, text in taken:
+            logs.print(place, stream, text)
+        assert "".join(text for _, text in journal.shown) == line
+
+    def test_leaves_out_what_handlers_of_log_records_write(self, prints, taken, logger):
+        with prints:
+            logger.addHandler(handler := logging.StreamHandler(sys.stdout))
+            logger.warning("a record")
+            logger.removeHandler(handler)
+            print("a line")
+        assert [text for _, _, text in taken] == ["a line\n"]
+
+    def test_leaves_out_what_a_run_inside_takes_down(self, prints, taken, journal):
+        inside = RunLogs(journal, "inside", {"load-1": 4}, lambda: 10.0)
+        with prints, inside, speaking_of(Place("inside", "load-1"), TASK):
+            print("inside")
+        assert taken == []
+        assert journal.shown == [("stdout", "inside")]
+
+    def test_is_not_looked_at_any_more_when_it_is_over(self, prints, taken):
+        before = sys.stdout
+        with prints:
+            assert sys.stdout is not before
+        assert sys.stdout is before

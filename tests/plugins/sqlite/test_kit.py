@@ -70,8 +70,8 @@ class Journal(RunJournal):
         found: bool = self.behind.take_slots(*asked)
         return found
 
-    def abandon(self) -> None:
-        self.behind.abandon()
+    def abandon(self, why: str | None = None, /) -> None:
+        self.behind.abandon(why)
 
 
 class DropsValues(Journal):
@@ -156,8 +156,13 @@ class EndsTooEarly(Journal):
         self.behind.abandon()
 
 
+class ForgetsWhy(Journal):
+    def abandon(self, why: str | None = None, /) -> None:
+        self.behind.abandon()
+
+
 class StaysOpen(Journal):
-    def abandon(self) -> None:
+    def abandon(self, why: str | None = None, /) -> None:
         pass
 
 
@@ -237,6 +242,7 @@ MUTANTS = [
     (store_with(DoesNotFlush), "test_a_task_run_that_began_is_running"),
     (store_with(EndsTooEarly), "test_all_of_it_is_there_when_it_has_ended"),
     (store_with(StaysOpen), "test_an_abandoned_run_is_one_whose_owner_died"),
+    (store_with(ForgetsWhy), "test_a_run_that_was_interrupted_again_is_cancelled"),
     (ResumesTwice, "test_a_run_is_resumed_once"),
     (TakesNothingOver, "test_a_run_has_what_the_one_before_it_finished"),
     (TakesAllForDead, "test_a_run_is_alive_until_it_ends"),

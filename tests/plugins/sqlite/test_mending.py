@@ -49,6 +49,22 @@ def change(path: Path, statement: str) -> None:
 
 
 class TestTables:
+    @pytest.mark.parametrize(
+        ("table", "column"), [("task_runs", "message"), ("task_runs", "type_name"), ("tasks", "name"), ("runs", "name")]
+    )
+    def test_bytes_in_place_of_a_text_are_found_and_removed(self, path, table, column):
+        fill(path, count=3)
+        change(path, f"UPDATE {table} SET {column} = x'ff00' WHERE {'key' if table == 'runs' else 'run'} = 2")
+        store = store_at(path)
+        (finding,) = store.check()
+        assert (finding.what, finding.repairable) == (
+            f"{3 if table == 'task_runs' else 1} rows of {table!r} have bytes where a text should be.",
+            True,
+        )
+        store.repair()
+        assert store.check() == []
+        assert len(list(store.runs())) == (2 if table in {"runs", "tasks"} else 3)
+
     def test_a_miscount_is_found_and_counted_anew(self, path):
         (run_id, *_) = fill(path)
         change(path, "UPDATE counts SET count = 7 WHERE run = 1")
@@ -57,7 +73,7 @@ class TestTables:
         assert run_id in finding.what
         assert finding.repairable
         assert [done.what for done in store.repair()] == [
-            "Removed what belonged to no run, and counted the task runs anew."
+            "Removed what made no sense or belonged to no run, and counted the task runs anew."
         ]
         assert store.check() == []
         assert store.run(run_id).counts == {"Success": 400}

@@ -120,6 +120,18 @@ class Ends(RunStoreTests):
         assert store.run(run.id).state == "Crashed"
         assert shown(store, run.id) == [(0, UNMAPPED, "Success"), (1, UNMAPPED, "Crashed")]
 
+    def test_a_run_that_was_interrupted_again_is_cancelled(self, store: RunStore) -> None:
+        """``abandon`` with a reason ends a run that was to end, and what ran then has crashed."""
+        run = a_run()
+        journal = store.begin(run, [a_task()])
+        journal.began(0, UNMAPPED, 1, 12.0)
+        journal.entered("Cancelling", None, 12.5)
+        journal.abandon("It was interrupted again.")
+        assert [swept.id for swept in store.sweep()] == [run.id]
+        found = store.run(run.id)
+        assert (found.state, found.message, found.cause) == ("Cancelled", "It was interrupted again.", "interrupted")
+        assert shown(store, run.id) == [(0, UNMAPPED, "Crashed")]
+
     def test_closing_the_store_abandons_its_runs(self, store: RunStore, other: RunStore) -> None:
         """What they had said is in the store when ``close`` returns; the store can be used again."""
         run = a_run()

@@ -271,7 +271,7 @@ class _Journal:
         self._run.take_in()
         self._run.alive = False
 
-    def abandon(self) -> None:
+    def abandon(self, _why: str | None = None) -> None:
         self._run.alive = False
 
     # What the simulated tasks have no use for.

@@ -29,6 +29,7 @@ __all__ = ["OpenRun", "lives", "open_runs", "sweep"]
 
 _ABOUT_RUNS: Final[dict[Cause, str]] = {
     "abandoned": "It was recorded no further.",
+    "interrupted": "",
     "died": "Its process died without a word: it was killed, or ended itself.",
     "restarted": "Its machine was restarted or lost power.",
     "unknown": "Its process is gone, and so is its journal: what it did last is not known.",
@@ -153,6 +154,8 @@ def _take_in(server: Server, file: JournalFile, here: Owner) -> bool:
 
 
 def _cause(file: JournalFile, here: Owner) -> Cause:
+    if file.interrupted:
+        return "interrupted"
     if file.given_up:
         return "abandoned"
     return "restarted" if has_restarted(file.owner, here) else "died"

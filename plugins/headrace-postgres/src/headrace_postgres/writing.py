@@ -188,7 +188,8 @@ def _end_run(
 def crash_run(connection: Connection, key: int, messages: tuple[str, str], at: float, cause: Cause) -> None:
     """Write that a run and its task runs that were running ended because its owner died; unless it had ended."""
     about_run, about_task_runs = messages
-    if _end_run(connection, key, "Crashed", about_run, at, cause):
+    state = "Cancelled" if cause == "interrupted" else "Crashed"
+    if _end_run(connection, key, state, about_run, at, cause):
         connection.execute(statements.CRASH_TASK_RUNS, (about_task_runs, at, key))
 
 

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from headrace.exceptions import ExecutorError, describe
 from headrace_ray import environment
+from headrace_ray.shown import unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,7 +134,8 @@ def _leave() -> None:
         if _process.users == 0:
             if _process.settings is None or _process.settings.init_kwargs.get("log_to_driver", True):
                 time.sleep(_PRINTING)
-            ray.shutdown()
+            with unheard():
+                ray.shutdown()
             assert _process.anchor is not None
             _process.anchor.leave()
 

@@ -16,18 +16,19 @@ from ray.exceptions import RayError
 
 from headrace.exceptions import ExecutorError, describe
 from headrace.log import get_logger
-from headrace.remote import replay
 from headrace_ray import faults
 from headrace_ray.departures import Departures
 from headrace_ray.flights import Flight
 from headrace_ray.inquiries import Inquiries
 from headrace_ray.landing import landed, mended, stopped
 from headrace_ray.mailbox import BEGUN, LATE, RECORDS, MailReader
+from headrace_ray.records import hand_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
+    from headrace.abc import OutputTaker
     from headrace.engine.worker import Outcome
     from headrace_ray.cluster import Connection
     from headrace_ray.dispatch import Store
@@ -63,7 +64,7 @@ class Collector:
     """Waits for the work of one run.
 
     ``look_around`` is called every second or so while work is out; ``kill`` is given marks of work, and kills the
-    processes that do it.
+    processes that do it. ``take_output`` gets what tasks print.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class Collector:
         *,
         look_around: Callable[[], object],
         kill: Callable[[Iterable[str]], object],
+        take_output: OutputTaker | None,
     ) -> None:
         self._store = store
+        self._take_output = take_output
         self._kill = kill
         self._window = window
         self._mailbox = mailbox
@@ -206,7 +209,7 @@ class Collector:
         if self._out.pop(passenger.work.key, None) is None:
             return
         try:
-            outcome = landed(passenger, flight, reply, self._store)
+            outcome = landed(passenger, flight, reply, self._store, self._take_output)
         except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
             outcome = passenger.work.failed(error)
         self._deliver(passenger, outcome)
@@ -379,8 +382,7 @@ class Collector:
         try:
             for kind, content in letters():
                 if kind == RECORDS:
-                    for fields in content:
-                        replay(fields)
+                    hand_on(content, self._take_output)
                 elif kind == BEGUN and content in self._timed:
                     self._flight_of(content).begin()
                 elif kind == LATE and content[0] in self._timed:

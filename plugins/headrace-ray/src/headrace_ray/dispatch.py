@@ -79,9 +79,14 @@ def _new_mark() -> str:
 
 
 class Dispatcher:
-    """Sends the work of one run. Used by the driver's thread."""
+    """Sends the work of one run. Used by the driver's thread.
 
-    def __init__(self, connection: Connection, store: Store, versions: Mapping[str, str]) -> None:
+    ``prints`` is whether what tasks print is to come here with what they log.
+    """
+
+    def __init__(
+        self, connection: Connection, store: Store, versions: Mapping[str, str], *, prints: bool = False
+    ) -> None:
         self.mailbox = f"headrace-mailbox-{uuid4()}"
         self._connection = connection
         self._store = store
@@ -89,6 +94,7 @@ class Dispatcher:
         self._courier = Courier()
         self._pickler = Pickler()
         self._levels = Levels.current()
+        self._prints = prints
         self._function: Any = ray.remote(max_retries=0, num_returns=2)(worker.run)
         self._routes: dict[str, Route] = {}
         self._mark = _new_mark()
@@ -118,7 +124,7 @@ class Dispatcher:
         run, run_beside = self._sent_once(run, "The context of the run")
         task, task_beside = self._sent_once(task, f"Task {work.task.name!r}")
         timed = work.task.timeout is not None
-        head = Head(run, task, self._levels, self._versions, self.mailbox, timed)
+        head = Head(run, task, self._levels, self._versions, self.mailbox, timed, self._prints)
         route = Route(
             self._function.options(**options),
             worker.joined(head),

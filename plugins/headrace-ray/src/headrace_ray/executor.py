@@ -13,13 +13,14 @@ from headrace_ray import environment, worker
 from headrace_ray.cluster import Settings, connect
 from headrace_ray.collector import Collector
 from headrace_ray.dispatch import Dispatcher, Store
+from headrace_ray.shown import leave_to_tasks
 from headrace_ray.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextlib import ExitStack
 
-    from headrace.abc import ExecutorContext
+    from headrace.abc import ExecutorContext, OutputTaker
     from headrace.engine.worker import Work
     from headrace_ray.cluster import Connection
 
@@ -96,7 +97,9 @@ class RayExecutor(Executor):
         """
         versions = environment.versions(context.plugins)
         connection = connect(self._settings, versions, stack)
-        self._run = _Run(connection, versions, Window(self._window))
+        if context.take_output is not None:
+            leave_to_tasks()
+        self._run = _Run(connection, versions, Window(self._window), context.take_output)
         self._run.collector.start()
         stack.callback(self._stop)
 
@@ -129,13 +132,21 @@ class RayExecutor(Executor):
 class _Run:
     """What there is while a run goes on."""
 
-    def __init__(self, connection: Connection, versions: Mapping[str, str], window: Window) -> None:
+    def __init__(
+        self, connection: Connection, versions: Mapping[str, str], window: Window, take_output: OutputTaker | None
+    ) -> None:
         self.window = window
         self._connection = connection
         self._store = Store(connection)
-        self.dispatcher = Dispatcher(connection, self._store, versions)
+        self.dispatcher = Dispatcher(connection, self._store, versions, prints=take_output is not None)
         self.collector = Collector(
-            connection, self._store, window, self.dispatcher.mailbox, look_around=self._look_around, kill=self._kill
+            connection,
+            self._store,
+            window,
+            self.dispatcher.mailbox,
+            look_around=self._look_around,
+            kill=self._kill,
+            take_output=take_output,
         )
         window.cpus = connection.cpus()
         self._looked = time.monotonic()

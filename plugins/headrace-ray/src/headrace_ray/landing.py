@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from headrace.engine.worker import Outcome
 from headrace.exceptions import TaskTimeoutError, describe
-from headrace.remote import reader_of, replay, unpack_outcome
+from headrace.remote import reader_of, unpack_outcome
 from headrace.states import Cancelled, Failed, TimedOut
 from headrace_ray import faults
+from headrace_ray.records import hand_on
 from headrace_ray.references import InlineReference, LostObjectError, RayReference, StoredReference
 
 if TYPE_CHECKING:
+    from headrace.abc import OutputTaker
     from headrace.engine.worker import Work
     from headrace.states import State
     from headrace_ray.dispatch import Store
@@ -21,15 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["landed", "mended", "stopped"]
 
 
-def landed(passenger: Passenger, flight: Flight, answer: Reply | BaseException, store: Store) -> Outcome:
-    """Return the outcome of a piece of work of which Ray says ``answer``."""
+def landed(
+    passenger: Passenger,
+    flight: Flight,
+    answer: Reply | BaseException,
+    store: Store,
+    take_output: OutputTaker | None,
+) -> Outcome:
+    """Return the outcome of a piece of work of which Ray says ``answer``, and hand on what it said."""
     if flight.late and flight.reply is None:
         # Whatever it still returned: it was killed, or was about to be.
         return _timed_out(passenger.work, flight)
     if isinstance(answer, BaseException):
         return _failed(passenger, flight, answer)
-    for fields in answer.records:
-        replay(fields)
+    hand_on(answer.records, take_output)
     outcome = unpack_outcome(passenger.work, answer.outcome)
     state = outcome.state
     if answer.has_result:

@@ -1,23 +1,29 @@
-"""Log records of a worker process: collected for the outcome, or mailed while the task goes on."""
+"""What tasks log and print in a worker process: collected for the outcome, or mailed while the task goes on."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
 from ray.exceptions import RayError
 
 from headrace.remote import RecordForwarder
+from headrace.whereabouts import place_of
 from headrace_ray.mailbox import BEGUN, LATE, RECORDS
+from headrace_ray.records import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from headrace.engine.worker import Work
+    from headrace.history.log_capture import TaskPrints
     from headrace.remote import Levels
+    from headrace.whereabouts import Place
+    from headrace_ray.records import Said
     from headrace_ray.worker import Head, Reply
 
 __all__ = ["Recorder", "wait_for_the_end"]
@@ -26,16 +32,19 @@ __all__ = ["Recorder", "wait_for_the_end"]
 _PATIENCE: Final = 1.0
 # Seconds that the mailbox gets to answer.
 _MAIL_SECONDS: Final = 30.0
+_NOBODY: Final = nullcontext()
 
 
 class Recorder:
-    """Collects what is logged while a task runs. One for each worker process, which runs one task at a time."""
+    """Collects what is said while a task runs. One for each worker process, which runs one task at a time."""
 
     def __init__(self) -> None:
         self._forwarder = RecordForwarder(self._take)
         self._levels: Levels | None = None
-        self._lock = threading.Lock()
-        self._records: list[dict[str, Any]] = []
+        # The collector of garbage may print more while this is held.
+        self._lock = threading.RLock()
+        self._records: list[Said] = []
+        self._prints: TaskPrints | None = None
         self._something = threading.Event()
         self._mailman: threading.Thread | None = None
         # The name of the mailbox while a task runs, and what answers when it has taken the last letter.
@@ -43,23 +52,36 @@ class Recorder:
         self._receipt: Any = None
 
     @contextmanager
-    def recording(self, head: Head, key: int) -> Iterator[Recorder]:
-        """Collect what is logged inside the block. If the task has a timeout, the driver knows that it has begun."""
+    def recording(self, head: Head, work: Work) -> Iterator[Recorder]:
+        """Collect what is logged inside the block, and printed if the driver wants that.
+
+        If the task has a timeout, the driver knows that it has begun.
+        """
         if head.levels != self._levels:
             head.levels.apply()
             self._levels = head.levels
         self._records, self._receipt, self._address = [], None, head.mailbox
+        self._forwarder.place = place_of(work) if head.prints else None
+        self._prints = None if self._forwarder.place is None else self._prints_of(self._forwarder.place)
         logging.root.addHandler(self._forwarder)
         try:
-            if head.timed:
-                _tell_that_it_begins(head.mailbox, key)
-            yield self
+            with self._prints or _NOBODY:
+                if head.timed:
+                    _tell_that_it_begins(head.mailbox, work.key)
+                yield self
         finally:
             logging.root.removeHandler(self._forwarder)
             self._address = ""
 
-    def rest(self) -> tuple[list[dict[str, Any]], bool]:
+    def _prints_of(self, place: Place) -> TaskPrints:
+        from headrace.history.log_capture import TaskPrints
+
+        return TaskPrints(place, self._print)
+
+    def rest(self) -> tuple[list[Said], bool]:
         """Return the records that are left for the outcome, and whether others were mailed and have arrived."""
+        if self._prints is not None:
+            self._prints.finish()
         with self._lock:
             self._address = ""
             records, self._records = self._records, []
@@ -71,13 +93,16 @@ class Recorder:
             return records, False
         return records, True
 
-    def _take(self, fields: dict[str, Any]) -> None:
+    def _take(self, said: Said) -> None:
         with self._lock:
-            self._records.append(fields)
+            self._records.append(said)
         self._something.set()
         if self._mailman is None:
             self._mailman = threading.Thread(target=self._mail_for_ever, name="headrace-mailman", daemon=True)
             self._mailman.start()
+
+    def _print(self, place: Place, stream: str, text: str) -> None:
+        self._take(Printed(place, stream, text, time.time()))
 
     def _mail_for_ever(self) -> None:
         while True:

@@ -20,6 +20,7 @@ from headrace_ray import environment
 from headrace_ray.ledger import Ledger
 from headrace_ray.parcels import Parcel, arriving, pack, size_of, unpack
 from headrace_ray.recorder import Recorder, wait_for_the_end
+from headrace_ray.records import Said  # noqa: TC001 - a named tuple's
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ class Head(NamedTuple):
 
     A part without ``data`` is among the parcels that come beside the call, the one of the run first. ``versions`` are
     those of the driver, and ``mailbox`` is the name of the actor that takes what cannot wait for the outcome.
+    ``prints`` is whether the driver wants what the task prints.
     """
 
     run: Part
@@ -49,17 +51,18 @@ class Head(NamedTuple):
     versions: Mapping[str, str]
     mailbox: str
     timed: bool
+    prints: bool = False
 
 
 class Reply(NamedTuple):
-    """What comes back: the outcome without its result, log records, and the result or what there is to know of it.
+    """What comes back: the outcome without its result, what was said, and the result or what there is to know of it.
 
     ``mailed`` says whether there were records that could not wait, and ``late`` whether the task was interrupted at its
     deadline. ``data`` is the pickle of a result, None for one that is an object of its own, or of which there is none.
     """
 
     outcome: PackedOutcome
-    records: list[dict[str, Any]]
+    records: list[Said]
     mailed: bool = False
     late: bool = False
     has_result: bool = False
@@ -126,7 +129,7 @@ def _work(head: Head, call: bytes, places: tuple[int, ...], beside: Sequence[Par
 def _done(head: Head, work: Work) -> tuple[bytes, Parcel | bytes, bool]:
     """Do a piece of work; return the pickled reply, the result if it stays with Ray, and whether it was interrupted."""
     bench = _bench()
-    with bench.recorder.recording(head, work.key) as recorder:
+    with bench.recorder.recording(head, work) as recorder:
         outcome = work()
         interrupted = isinstance(outcome.state, Cancelled)
         reply, result = _reply(work, outcome, bench.pickler)
