@@ -6,6 +6,7 @@ import pickle
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from headrace import Flow, config, task
+from headrace.abc import ExecutorContext
 from headrace.engine import Engine
 from headrace.exceptions import ExecutorError, PluginOptionError
 from headrace.references import ReleasedValue
@@ -171,3 +173,13 @@ def test_a_performance_report_needs_a_library(tmp_path: Path, address: str) -> N
     else:
         assert run_small(executor) == 8
         assert "<html" in path.read_text(encoding="utf-8")
+
+
+def test_the_workers_that_are_there_are_known_from_the_beginning(address: str) -> None:
+    """What is said of them while the link is new may not be heard."""
+    executor = DaskExecutor(address=address)
+    context = ExecutorContext(flow_name="flow", flow_run_id="run", task_count=1)
+    with ExitStack() as stack:
+        executor.start(context, stack)
+        assert executor._session is not None
+        assert len(executor._session.workers) == 2

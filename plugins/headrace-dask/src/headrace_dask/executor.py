@@ -19,7 +19,7 @@ from headrace_dask.clusters import ClusterOptions, check_environments, open_clie
 from headrace_dask.names import plugin_name, topic_name
 from headrace_dask.packing import Packer
 from headrace_dask.provision import Provision
-from headrace_dask.scheduler_side import RunGuard, finish, kill, withdraw
+from headrace_dask.scheduler_side import RunGuard, finish, kill, withdraw, workers
 from headrace_dask.session import Session
 from headrace_dask.site import ask_to_stop
 from headrace_dask.watch import Watch
@@ -173,6 +173,8 @@ class DaskExecutor(Executor):
         client.subscribe_topic(topic, session.on_event)
         guard = RunGuard(token, topic, client.id, owner=self._options.own_cluster)
         client.register_plugin(guard, name=plugin_name(token))
+        # Asked for, and not told: whoever is told may not be heard yet.
+        session.workers.update(client.run_on_scheduler(workers, token))
         watch = Watch(session, self.link_timeout, self.worker_timeout)
         watch.start()
         stack.callback(self._close_session, session, watch)

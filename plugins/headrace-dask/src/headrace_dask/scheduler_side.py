@@ -60,8 +60,11 @@ class RunGuard(SchedulerPlugin):
     async def start(self, scheduler: Scheduler) -> None:
         """Begin to watch."""
         self._scheduler = scheduler
-        for address in tuple(scheduler.workers):
-            self.add_worker(scheduler, address)
+        self._nannies = {address: worker.nanny for address, worker in scheduler.workers.items()}
+
+    def workers(self) -> list[str]:
+        """Return the workers that there are."""
+        return list(self._scheduler.workers)
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         """Tell that there is another worker."""
@@ -221,6 +224,12 @@ def _is_lost(task: Any) -> bool:
 def _guard(scheduler: Any, token: str) -> RunGuard | None:
     found: RunGuard | None = scheduler.plugins.get(plugin_name(token))
     return found
+
+
+def workers(token: str, dask_scheduler: Any = None) -> list[str]:
+    """Call `RunGuard.workers` in the scheduler."""
+    guard = _guard(dask_scheduler, token)
+    return [] if guard is None else guard.workers()
 
 
 def withdraw(token: str, dask_scheduler: Any = None) -> list[int]:
