@@ -127,8 +127,13 @@ def content_of(sealed: bytes) -> bytes:
 
 
 def has_key(folder: Path) -> bool:
-    """Tell whether `project_key` would find a key without making one."""
-    return bool(os.environ.get(KEY_VARIABLE)) or (folder / KEY_FILE).exists()
+    """Tell whether `project_key` would find a key without making one, as far as the folder can be looked at."""
+    if os.environ.get(KEY_VARIABLE):
+        return True
+    try:
+        return (folder / KEY_FILE).exists()
+    except OSError:
+        return False
 
 
 def project_key(folder: Path, random: Callable[[int], bytes] = secrets.token_bytes, *, make: bool = True) -> bytes:

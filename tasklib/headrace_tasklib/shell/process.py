@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from headrace.exceptions import TaskRunError, TaskTimeoutError
 from headrace.run_context import context
@@ -110,22 +110,31 @@ def run_script(
     """
     # An interrupt that lands in here, between the fork and the moment the process is known, would leave it running; in
     # another thread none lands.
-    begun: Future[subprocess.Popen[bytes]] = Future()
+    begun: Future[_Begun] = Future()
+    starter = Thread(target=_begin, args=(begun, arguments, environment, folder), name="headrace-shell", daemon=False)
     try:
-        Thread(target=_begin, args=(begun, arguments, environment, folder), name="headrace-shell").start()
+        starter.start()
         return _run(begun.result(), output, timeout)
     except BaseException:
-        if not begun.cancel() and begun.exception() is None and begun.result().returncode is None:
-            with begun.result() as process:
-                _stop_group(process)
+        if not begun.cancel() and begun.exception() is None:
+            process, kill = begun.result()
+            if process.returncode is None:
+                with process:
+                    _stop_group(process)
+            atexit.unregister(kill)
         raise
 
 
-def _run(process: subprocess.Popen[bytes], output: Output, timeout: float | None) -> int:
+class _Begun(NamedTuple):
+    """A program that runs, and what kills it when the interpreter ends."""
+
+    process: subprocess.Popen[bytes]
+    kill: Callable[[], object]
+
+
+def _run(begun: _Begun, output: Output, timeout: float | None) -> int:
+    process, kill = begun
     with process:
-        # A thread that nobody waits for ends with the interpreter and runs no clean-up.
-        kill = partial(_signal_group, process, signal.SIGKILL)
-        atexit.register(kill)
         try:
             polls = _polls(timeout)
             _read(process, output, polls)
@@ -137,13 +146,14 @@ def _run(process: subprocess.Popen[bytes], output: Output, timeout: float | None
             atexit.unregister(kill)
 
 
-def _begin(
-    begun: Future[subprocess.Popen[bytes]], arguments: Sequence[str], environment: Mapping[str, str], folder: str | None
-) -> None:
-    """Start the program, unless nobody wants it any more."""
+def _begin(begun: Future[_Begun], arguments: Sequence[str], environment: Mapping[str, str], folder: str | None) -> None:
+    """Start the program, unless nobody wants it any more; the interpreter does not end meanwhile."""
     if begun.set_running_or_notify_cancel():
         try:
-            begun.set_result(_start(arguments, environment, folder))
+            process = _start(arguments, environment, folder)
+            # The thread that waits for it may be one that ends with the interpreter, and runs no clean-up then.
+            kill = atexit.register(partial(_signal_group, process, signal.SIGKILL))
+            begun.set_result(_Begun(process, kill))
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
             begun.set_exception(error)
 

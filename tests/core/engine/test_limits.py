@@ -486,7 +486,7 @@ class TestProcesses:
 
     def test_all_runs_together_keep_to_the_limit_and_take_turns(self, store, start, tmp_path):
         store.set_limit("api", 0)
-        processes = [start(name, 8, 0.02) for name in ("a", "b", "c")]
+        processes = [start(name, 8, 0.1) for name in ("a", "b", "c")]
         wait_until(lambda: [run.counts.get("Queued") for run in store.runs()] == [8, 8, 8])
         # All of them are in line by then.
         time.sleep(0.5)
