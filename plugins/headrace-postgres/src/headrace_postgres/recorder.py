@@ -69,8 +69,8 @@ class ServerRecorder(Recorder):
                 "this machine takes it in.",
             ) from error
 
-    def let_go(self, journal: FileJournal, *, complete: bool = False) -> None:
-        super().let_go(journal, complete=complete)
+    def let_go(self, journal: FileJournal, *, complete: bool = False, why: str | None = None) -> None:
+        super().let_go(journal, complete=complete, why=why)
         self._presence.release(journal.file.run_id)
 
     def close(self) -> None:
