@@ -229,6 +229,8 @@ def test_what_was_said_last_before_the_driver_was_killed_is_there(tmp_path: Path
         more = process.stdout.read1()  # type: ignore[attr-defined]
         assert more
         seen = (seen + more)[-100:]
+    # What a worker logs and what it prints come to the driver on two ways.
+    time.sleep(0.5)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
