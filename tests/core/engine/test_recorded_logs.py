@@ -216,6 +216,11 @@ PROGRAM = """
 """
 
 
+def _is_taken_down(folder: Path, *texts: bytes) -> bool:
+    data = b"".join(path.read_bytes() for path in folder.glob("runs.db.live/*") if path.exists())
+    return all(text in data for text in texts)
+
+
 @pytest.mark.parametrize("count", [3, 3000])
 @pytest.mark.parametrize("executor", ["local", "threads", "processes"])
 def test_what_was_said_last_before_the_driver_was_killed_is_there(tmp_path: Path, store, count, executor):
@@ -229,8 +234,10 @@ def test_what_was_said_last_before_the_driver_was_killed_is_there(tmp_path: Path
         more = process.stdout.read1()  # type: ignore[attr-defined]
         assert more
         seen = (seen + more)[-100:]
-    # What a worker logs and what it prints come to the driver on two ways.
-    time.sleep(0.5)
+    # What a worker logs and what it prints come to the driver on two ways, and nobody knows which is faster.
+    deadline = time.monotonic() + 20
+    while not _is_taken_down(tmp_path, b"last words", b"%d " % (count - 1)) and time.monotonic() < deadline:
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
