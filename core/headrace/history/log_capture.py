@@ -43,16 +43,28 @@ _LONGEST_WRITE: Final = 2_000_000
 
 
 class _Prints(ABC):
-    """Cuts what is printed in a run into records. Used from any thread.
+    """Cuts what is printed in the run ``run_id`` into records, inside a ``with`` block. Used from any thread.
 
     ``partial`` has the lines that have begun and not ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
         # The collector of garbage may call for more while this is held.
         self._lock = threading.RLock()
         # Beginnings of lines, by task run and stream.
         self.partial: dict[tuple[Place, str], str] = {}
+
+    def __enter__(self) -> Self:
+        _COLLECTOR.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _COLLECTOR.remove(self)
+
+    @abstractmethod
+    def log(self, place: Place, at: float, level: int, logger: str, text: str) -> None:
+        """Take down a record."""
 
     def print(self, place: Place, stream: str, text: str, *, complete: bool = False, at: float | None = None) -> None:
         """Take down what was written to a stream, line by line; ``complete`` if nothing follows the last line.
@@ -90,18 +102,10 @@ class RunLogs(_Prints):
     """
 
     def __init__(self, journal: RunJournal, run_id: str, nodes: Mapping[str, int], now: Callable[[], float]) -> None:
-        super().__init__()
-        self.run_id = run_id
+        super().__init__(run_id)
         self._journal = journal
         self._nodes = nodes
         self._now = now
-
-    def __enter__(self) -> Self:
-        _COLLECTOR.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _COLLECTOR.remove(self)
 
     def log(self, place: Place, at: float, level: int, logger: str, text: str) -> None:
         """Take down a record."""
@@ -133,17 +137,9 @@ class TaskPrints(_Prints):
     """
 
     def __init__(self, place: Place, take: Callable[[Place, str, str], object]) -> None:
-        super().__init__()
-        self.run_id = place.run_id
+        super().__init__(place.run_id)
         self._place = place
         self._take = take
-
-    def __enter__(self) -> Self:
-        _COLLECTOR.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _COLLECTOR.remove(self)
 
     def log(self, place: Place, at: float, level: int, logger: str, text: str) -> None:
         """Leave a record to `headrace.remote.RecordForwarder`."""
@@ -196,12 +192,12 @@ class _Collector:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         # Replaced as a whole, so that readers need no lock.
-        self._runs: Mapping[str, RunLogs | TaskPrints] = {}
+        self._runs: Mapping[str, _Prints] = {}
         self._copying: AbstractContextManager[None] | None = None
         self._call_handlers: Callable[[logging.Logger, logging.LogRecord], None] | None = None
         self._ours: Any = None
 
-    def add(self, run: RunLogs | TaskPrints) -> None:
+    def add(self, run: _Prints) -> None:
         if os.getpid() != self._pid:
             self._begin_anew()
         with self._lock:
@@ -212,7 +208,7 @@ class _Collector:
             if self._call_handlers is None:
                 self._stand_between()
 
-    def remove(self, run: RunLogs | TaskPrints) -> None:
+    def remove(self, run: _Prints) -> None:
         with self._lock:
             self._runs = {run_id: each for run_id, each in self._runs.items() if each is not run}
             if self._runs:
@@ -262,7 +258,7 @@ class _Collector:
         run, place = found
         run.print(place, stream, text)
 
-    def _whose(self) -> tuple[RunLogs | TaskPrints, Place] | None:
+    def _whose(self) -> tuple[_Prints, Place] | None:
         if os.getpid() != self._pid:
             # Forked: the journal is not this process's, and a lock may be held by a thread that is not here.
             return None

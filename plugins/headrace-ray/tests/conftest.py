@@ -20,7 +20,7 @@ from headrace.engine.runs import new_run_id
 from headrace.engine.worker import Work
 from headrace.run_context import RunFrame
 
-# Before Ray is imported, which reads these once. The token is one of this session's own, for all its processes.
+# Before Ray is imported, which reads these once. The token is one of its own, for all processes that the tests start.
 os.environ |= {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AUTH_MODE": "token",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from headrace.exceptions import HistoryDamagedError
 from headrace.fault_points import reached
+from headrace.history.crashes import ABOUT_RUNS, ABOUT_TASK_RUNS, about_run, cause_of
 from headrace.history.journal_files import SUFFIX, JournalFile, claim, end_of_entries, journal_paths
 from headrace.history.log_bounds import append_tails, remove_tails
-from headrace.history.owners import has_restarted, looks_alive
+from headrace.history.owners import looks_alive
 from headrace.history.recording import batches
 from headrace_plugins.sqlite import reading, statements, writing
 from headrace_plugins.sqlite.database import as_sqlite_error
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
     from headrace_plugins.sqlite.database import Database
 
 __all__ = ["claimed_journals", "crash_lost_run", "lost_runs", "take_in"]
-
-_ABOUT_RUNS: Final[dict[Cause, str]] = {
-    "abandoned": "It was recorded no further.",
-    "interrupted": "",
-    "died": "Its process died without a word: it was killed, or ended itself.",
-    "restarted": "Its machine was restarted or lost power.",
-    "unknown": "Its process is gone, and so is its journal: what it did last is not known.",
-}
-_ABOUT_TASK_RUNS: Final = "Was running when the process that drove the run died, or gave up."
 
 
 def claimed_journals(live: Path, here: Owner, *, foreign: bool) -> list[JournalFile]:
@@ -54,22 +46,13 @@ def take_in(database: Database, file: JournalFile, here: Owner, connection: sqli
     append_tails(file)
     damage = _take_in_pieces(database, connection, file, position)
     reached("sweep.taken", as_sqlite_error)
-    cause: Cause = _cause(file, here)
+    cause = cause_of(file, here)
     with database.transaction(connection):
         key = reading.run_key(connection, file.run_id, str(database.path))
-        about_run = " ".join(filter(None, (_ABOUT_RUNS[cause], file.given_up, damage)))
-        _crash(connection, key, about_run, cause)
+        _crash(connection, key, about_run(file, cause, damage), cause)
     reached("sweep.ended", as_sqlite_error)
     _put_away(file, understood=not damage)
     return bool(open_until_now)
-
-
-def _cause(file: JournalFile, here: Owner) -> Cause:
-    if file.interrupted:
-        return "interrupted"
-    if file.given_up:
-        return "abandoned"
-    return "restarted" if has_restarted(file.owner, here) else "died"
 
 
 def _take_in_pieces(database: Database, connection: sqlite3.Connection, file: JournalFile, position: int) -> str:
@@ -94,13 +77,13 @@ def crash_lost_run(database: Database, run_id: str, connection: sqlite3.Connecti
     """Write that a run crashed of which nothing else is known."""
     with database.transaction(connection):
         key = reading.run_key(connection, run_id, str(database.path))
-        _crash(connection, key, _ABOUT_RUNS["unknown"], "unknown")
+        _crash(connection, key, ABOUT_RUNS["unknown"], "unknown")
 
 
-def _crash(connection: sqlite3.Connection, key: int, about_run: str, cause: Cause) -> None:
+def _crash(connection: sqlite3.Connection, key: int, about: str, cause: Cause) -> None:
     """Write that a run crashed, at the last moment of which anything is known."""
     (at,) = connection.execute(statements.LAST_MOMENT, (key,)).fetchone()
-    writing.crash_run(connection, key, (about_run, _ABOUT_TASK_RUNS), at, cause)
+    writing.crash_run(connection, key, (about, ABOUT_TASK_RUNS), at, cause)
 
 
 def lost_runs(connection: sqlite3.Connection, live: Path, here: Owner, *, foreign: bool) -> list[str]:

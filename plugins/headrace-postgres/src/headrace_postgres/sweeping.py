@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from headrace.exceptions import HistoryDamagedError, HistoryError
+from headrace.history.crashes import ABOUT_RUNS, ABOUT_TASK_RUNS, about_run, cause_of
 from headrace.history.journal_files import SUFFIX, JournalFile, claim, end_of_entries, journal_paths
 from headrace.history.log_bounds import append_tails
-from headrace.history.owners import has_restarted, looks_alive
+from headrace.history.owners import looks_alive
 from headrace.history.recording import batches
 from headrace_postgres import reading, statements, writing
 from headrace_postgres.presence import held_locks, lock_of
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from headrace_postgres.server import Server
 
 __all__ = ["OpenRun", "lives", "open_runs", "sweep"]
-
-_ABOUT_RUNS: Final[dict[Cause, str]] = {
-    "abandoned": "It was recorded no further.",
-    "interrupted": "",
-    "died": "Its process died without a word: it was killed, or ended itself.",
-    "restarted": "Its machine was restarted or lost power.",
-    "unknown": "Its process is gone, and so is its journal: what it did last is not known.",
-}
-_ABOUT_TASK_RUNS: Final = "Was running when the process that drove the run died, or gave up."
 
 
 class OpenRun(NamedTuple):
@@ -146,19 +138,11 @@ def _take_in(server: Server, file: JournalFile, here: Owner) -> bool:
         return False
     append_tails(file)
     damage = _take_in_pieces(server, file)
-    cause: Cause = _cause(file, here)
-    about = " ".join(filter(None, (_ABOUT_RUNS[cause], file.given_up, damage)))
+    cause = cause_of(file, here)
+    about = about_run(file, cause, damage)
     server.write(lambda connection: _crash(connection, file.run_id, about, cause))
     _put_away(file, understood=not damage)
     return open_until_now[1]
-
-
-def _cause(file: JournalFile, here: Owner) -> Cause:
-    if file.interrupted:
-        return "interrupted"
-    if file.given_up:
-        return "abandoned"
-    return "restarted" if has_restarted(file.owner, here) else "died"
 
 
 def _position(server: Server, file: JournalFile) -> tuple[int, bool] | None:
@@ -198,7 +182,7 @@ def _crash(connection: Connection, run_id: str, about: str, cause: Cause) -> boo
         return False
     moment = connection.execute(statements.LAST_MOMENT, row[:1]).fetchone()
     assert moment is not None
-    writing.crash_run(connection, row[0], (about, _ABOUT_TASK_RUNS), float(moment[0]), cause)
+    writing.crash_run(connection, row[0], (about, ABOUT_TASK_RUNS), float(moment[0]), cause)
     return True
 
 
@@ -216,7 +200,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _crash_lost(server: Server, run: OpenRun, here: Owner) -> bool:
-    about = _ABOUT_RUNS["unknown"]
+    about = ABOUT_RUNS["unknown"]
     if not _is_here(run.owner, here):
         about = (
             f"Its process on {run.owner.host} was not connected, and somebody said that it is dead. "
