@@ -64,6 +64,8 @@ class Capability(Enum):
     """Work that has started can be stopped."""
     KEEPS_RESULTS = "keeps-results"
     """Results stay where they were made and travel between tasks as references: see `ResultReference`."""
+    CHAINS = "chains"
+    """Work that follows on other work can be handed over together with that: see `Executor.submit_chain`."""
 
 
 def _no_depth(_slug: str) -> int:
@@ -130,6 +132,29 @@ class Executor(ABC):
     @abstractmethod
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
         """Arrange for ``deliver(work())`` to be called, now or later, here or elsewhere."""
+
+    def chain_length(self, work: Work, /) -> int:
+        """Return how many pieces of work `submit_chain` may be given at once, of which ``work`` is the first.
+
+        Asked for `Capability.CHAINS` only, each time that nothing else could run. One means that the time it takes to
+        hear of each outcome and to submit what follows does not matter, as for tasks that take long.
+        """
+        return 1
+
+    def submit_chain(self, chain: Sequence[Work], deliver: Callable[[Outcome], object], /) -> None:
+        """Like `submit`, for work of which each piece but the first is to begin when the one before it has succeeded.
+
+        All are calls of one task: copies of it, each of which waits for nothing but the one before. Among the arguments
+        `headrace.remote.AwaitedResult` stands for the result of an earlier piece. A piece that ends in any other way
+        than in a Success, also one that is Skipped, is the last that begins.
+
+        The executor need not do all of it. For what has not begun, and is not going to, it delivers
+        ``work.not_begun()``; that is submitted again when it is its turn, with what it is then called with.
+        """
+        first, *others = chain
+        self.submit(first, deliver)
+        for work in others:
+            deliver(work.not_begun())
 
     def withdraw(self) -> list[Work]:
         """Take back work that was submitted and has not begun, because the run is being cancelled.
@@ -273,7 +298,8 @@ class RunJournal(ABC):
     ) -> None:
         """Say that a task run goes on later: Retrying, Paused, Scheduled, Queued, or Looped with what it came to.
 
-        ``attempt`` is the one that comes next, and ``until`` the moment it waits for, if there is one.
+        ``attempt`` is the one that comes next, and ``until`` the moment it waits for, if there is one. Pending is said
+        of one that was to begin and has not.
         """
 
     @abstractmethod

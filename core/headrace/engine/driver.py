@@ -10,10 +10,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.abc import Capability
+from headrace.engine.chains import Chains
 from headrace.engine.interrupts import Interrupts
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.retrying import retry_state
-from headrace.engine.worker import Outcome, Work
+from headrace.engine.worker import NOT_BEGUN, Outcome, Work
 from headrace.exceptions import TransferError, TriggerFailedError, describe
 from headrace.references import ResultReference
 from headrace.run_context import context
@@ -91,6 +92,8 @@ class Driver:
         self._on_pause = on_pause
         self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
         self._in_flight: dict[int, TaskRun] = {}
+        self._chains = Chains(scheduler, self._handed_out, self._conclude, self._carry_out)
+        self._takes_chains = Capability.CHAINS in executor.capabilities
         self._next_key = 0
         self._interrupts = Interrupts(
             self._inbox,
@@ -214,7 +217,7 @@ class Driver:
 
     def _fill(self) -> None:
         """Begin as much as the executor takes."""
-        in_flight, scheduler, limits = self._in_flight, self._scheduler, self._limits
+        in_flight, scheduler, limits, early = self._in_flight, self._scheduler, self._limits, self._chains.early
         capacity = self._executor.capacity
         if limits is not None:
             # For whoever gets the slot that was asked for.
@@ -230,13 +233,20 @@ class Driver:
             decision = scheduler.next()
             if decision is None:
                 break
-            run, state = decision
-            if state is not None:
-                self._enter(run, state)
-            elif limits is not None and run.node.index in limits.tags:
-                self._queue(run, limits)
+            if early and decision[0] in early:
+                self._decide_early(*decision)
             else:
-                self._execute(run)
+                self._carry_out(*decision)
+
+    def _carry_out(self, run: TaskRun, state: State | None) -> None:
+        """Do what the scheduler says."""
+        limits = self._limits
+        if state is not None:
+            self._enter(run, state)
+        elif limits is not None and run.node.index in limits.tags:
+            self._queue(run, limits)
+        else:
+            self._execute(run)
 
     def _resume_paused(self) -> bool:
         """Now that nothing else is left to do, ask which paused runs may go on; tell whether any may."""
@@ -284,7 +294,10 @@ class Driver:
             run = self._in_flight.pop(outcome.key, None)
             if run is not None:
                 self._waiting_on_loop -= run.node.task.is_async
-                self._conclude(run, outcome.state)
+                if self._chains.early and run in self._chains.early:
+                    self._hear_early(run, outcome.state)
+                else:
+                    self._conclude(run, outcome.state)
             return
         if self._limited is not None:
             self._limit(self._limited)
@@ -338,6 +351,46 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - results that are flattened are iterated over, which is user code
             self._conclude(run, Failed(f"Its arguments could not be prepared: {describe(error)}", error))
             return
+        work = self._handed_out(run, arguments)
+        try:
+            if self._takes_chains and (others := self._followers(run, work)):
+                self._submit_chain(work, others)
+            else:
+                self._submit(work)
+        except TransferError as error:
+            self._inbox.put(Outcome(work.key, Failed(describe(error), error)))
+        except Exception as error:  # noqa: BLE001 - an executor is a plugin: if it refuses a task, that task has failed
+            self._inbox.put(work.failed(error))
+
+    def _followers(self, run: TaskRun, work: Work) -> list[Work]:
+        """Return what is handed over together with ``work``, since it follows on it and there is nothing else to do."""
+        special = self._limits is not None or run.node.index in self._arrangements or work.task.is_async
+        if special or self._chains.follower(run) is None:
+            return []
+        room = self._executor.capacity - len(self._in_flight) + self._waiting_on_loop
+        return list(self._chains.followers(run, work, min(self._executor.chain_length(work) - 1, room)))
+
+    def _submit_chain(self, first: Work, others: list[Work]) -> None:
+        try:
+            self._executor.submit_chain([first, *others], self._inbox.put)
+        except Exception:
+            for work in others:
+                self._inbox.put(work.not_begun())
+            raise
+
+    def _decide_early(self, run: TaskRun, verdict: State | None) -> None:
+        """Do what the scheduler says of a run that was handed over early: now others hear that it runs."""
+        if verdict is None and self._transitions.concern(run):
+            run.state = self._transitions.enter(run, Running("Running."))
+        self._chains.decide(run, verdict)
+
+    def _hear_early(self, run: TaskRun, outcome: State) -> None:
+        if outcome is NOT_BEGUN and self._recorder is not None:
+            self._recorder.put_back(run)
+        self._chains.hear(run, outcome)
+
+    def _handed_out(self, run: TaskRun, arguments: dict[str, Any]) -> Work:
+        """Return the work of ``run``, which counts as begun from now on."""
         if self._recorder is not None:
             self._recorder.began(run)
         key = self._next_key
@@ -358,12 +411,7 @@ class Driver:
         if self._arrangements and node.index in self._arrangements:
             work = self._arrangements[node.index](work)
         self._in_flight[key] = run
-        try:
-            self._submit(work)
-        except TransferError as error:
-            self._inbox.put(Outcome(key, Failed(describe(error), error)))
-        except Exception as error:  # noqa: BLE001 - an executor is a plugin: if it refuses a task, that task has failed
-            self._inbox.put(work.failed(error))
+        return work
 
     def _submit(self, work: Work) -> None:
         """Hand ``work`` to the executor, or to the event loop if its task is a coroutine function."""
@@ -492,7 +540,11 @@ class Driver:
     def _abandon(self) -> None:
         """Stop waiting for what still runs."""
         for run in list(self._in_flight.values()):
-            self._enter(run, Cancelled("Was still running when the run gave up waiting for it."))
+            left = Cancelled("Was still running when the run gave up waiting for it.")
+            if run in self._chains.early:
+                self._hear_early(run, left)
+            else:
+                self._enter(run, left)
         self._in_flight.clear()
         self._killed = False
         # What cleans up begins only now, and gets as much time.

@@ -63,6 +63,10 @@ class Recorder:
         """Say that an attempt begins."""
         self._journal.began(run.node.index, run.map_index, run.attempt, self._now())
 
+    def put_back(self, run: TaskRun) -> None:
+        """Say that an attempt that was to begin has not."""
+        self._journal.waiting(run.node.index, run.map_index, run.attempt, "Pending", None, self._now())
+
     def settled(self, run: TaskRun, state: State) -> None:
         """Say that ``run`` is now in ``state``, unless the store has copied that from the run before."""
         if run.brought and self._resumes and state is run.state:

@@ -171,6 +171,20 @@ class Scheduler:
             if isinstance(run, MappedRun):
                 yield from run.live.values()
 
+    def follower(self, run: TaskRun) -> TaskRun | None:
+        """Return the run that is all there is to do once ``run`` has succeeded, if it is certain to be executed then.
+
+        Asked while ``run`` is on its way, or another run that it follows on is.
+        """
+        node = run.node
+        if self._ready or self._cancelled is not None or run.parent is not None or not node.downstream:
+            return None
+        found = self.runs[node.downstream[0]]
+        target = found.node
+        alone = found.waiting == len(node.downstream) == node.downstream.count(target.index)
+        simple = target.plain and not (target.mapped or target.flattens)
+        return found if alone and simple and not (found.unsuccessful or found.skipped or found.brought) else None
+
     def _admits(self, parent: MappedRun, child: TaskRun) -> bool:
         return parent.window is None or self._cancelled is not None or parent.window.admit(child)
 

@@ -42,6 +42,10 @@ class StayingScheduler(Scheduler):
             run.state = stays
         return stays
 
+    def follower(self, run: TaskRun) -> TaskRun | None:
+        found = super().follower(run)
+        return None if found is None or self._staying.decides(found.node.index) else found
+
 
 class StayingJournal:
     """Does what ``journal`` does, and tells ``staying`` what task runs came to; one that stays is taken over."""

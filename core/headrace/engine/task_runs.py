@@ -104,6 +104,12 @@ class TaskRun:
                     found[edge.key] = _flat(found[edge.key])
         return found
 
+    def arguments_awaiting(self, awaited: object, before: int, runs: Sequence[TaskRun]) -> dict[str, Any]:
+        """Return what a task in a chain is called with, where ``awaited`` stands for the result of node ``before``."""
+        node = self.node
+        found = {key: awaited if k == before else runs[k].state._handed_on for key, k in node.inputs}
+        return {**found, **(node.constants or {})}
+
     def upstream_states(self, runs: Sequence[TaskRun]) -> dict[Any, State]:
         """Return the upstream states by edge, as a trigger gets them: without constants, which have no vote."""
         if self.parent is not None:

@@ -12,7 +12,7 @@ from headrace.exceptions import TaskTimeoutError, describe
 from headrace.masking import mask
 from headrace.run_context import MISSING, context, current_frame
 from headrace.signals import Signal
-from headrace.states import Cancelled, Crashed, Failed, State, Success, TimedOut
+from headrace.states import Cancelled, Crashed, Failed, Pending, State, Success, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from headrace.states import Looped
     from headrace.tasks import Task
 
-__all__ = ["Outcome", "Work", "state_of"]
+__all__ = ["NOT_BEGUN", "Outcome", "Work", "state_of"]
+
+NOT_BEGUN: Final = Pending("It has not begun.")
+"""What is delivered of work in a chain that is not going to begin."""
 
 _now = time.time
 _SUCCEEDED = "Task run succeeded."
@@ -101,6 +104,10 @@ class Work:
     def cancelled(self) -> Outcome:
         """Return the outcome for work that was given up before it began."""
         return Outcome(self.key, Cancelled("The run was cancelled before this task began."))
+
+    def not_begun(self) -> Outcome:
+        """Return the outcome for work in a chain that has not begun, and is to be submitted by itself."""
+        return Outcome(self.key, NOT_BEGUN)
 
     @property
     def name(self) -> str:

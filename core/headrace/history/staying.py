@@ -121,6 +121,10 @@ class Staying:
         if node in self._parts:
             self._parts[node].pop(map_index, None)
 
+    def decides(self, node: int) -> bool:
+        """Tell whether a task run of ``node`` may still stay."""
+        return bool(self._parts.get(node))
+
     def state_of(self, node: int, map_index: int, lists: Mapping[int, Sequence[Any]]) -> State | None:
         """Return the state that a task run stays in, or None if it is to run; called when it is about to.
 

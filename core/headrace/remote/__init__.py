@@ -13,11 +13,13 @@ Either way task errors, log records and what cannot be pickled come back as an o
 from __future__ import annotations
 
 from headrace.remote.calls import outcome, pack, run, unpack
+from headrace.remote.chains import AwaitedResult, results_of_chain
 from headrace.remote.logs import Levels, RecordForwarder, replay
 from headrace.remote.outcomes import PackedOutcome, pack_outcome, reader_of, unpack_outcome
 from headrace.remote.parcels import Call, Courier, Part, Workshop
 
 __all__ = [
+    "AwaitedResult",
     "Call",
     "Courier",
     "Levels",
@@ -30,6 +32,7 @@ __all__ = [
     "pack_outcome",
     "reader_of",
     "replay",
+    "results_of_chain",
     "run",
     "unpack",
     "unpack_outcome",

@@ -86,8 +86,8 @@ def _smallest(played: Round, engine: Engine, url: str | None) -> Round:
 
 
 def _numbers(played: Round) -> dict[str, int]:
-    numbers = {name: getattr(played, name) for name in ("lives", "crashes", "power_cuts", "lost_completions", "calls")}
-    return {"rounds": 1, **numbers}
+    names = ("lives", "crashes", "power_cuts", "lost_completions", "chains", "calls")
+    return {"rounds": 1, **{name: getattr(played, name) for name in names}}
 
 
 def _tell(played: Round) -> None:

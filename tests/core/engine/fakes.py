@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from headrace.abc import Executor, ExecutorContext, Notifier, ResultStore, Serializer
+from headrace.abc import Capability, Executor, ExecutorContext, Notifier, ResultStore, Serializer
 from headrace.clock import Clock
-from headrace.engine.worker import Work
+from headrace.engine.worker import NOT_BEGUN, Outcome, Work
 from headrace.exceptions import ResultNotFoundError
 from headrace.plugins import NotifierSpec, ResultStoreSpec, SerializerSpec, StateChange, hookimpl
+from headrace.remote import AwaitedResult
 from headrace.serializers import PickleSerializer
+from headrace.states import Success
 
 T = TypeVar("T")
 
@@ -168,3 +171,50 @@ class LosingExecutor(CountingExecutor):
 
     def submit(self, work: Work, deliver: Any) -> None:
         deliver(work.failed(OSError("worker died")))
+
+
+class ChainingExecutor(CountingExecutor):
+    """Takes chains of up to ``length`` pieces, and does as many of each as ``done`` says.
+
+    What is not begun is given back ``early``, before anything else is delivered, or in its turn. ``chains`` has what
+    was handed over together.
+    """
+
+    capabilities = frozenset({Capability.CHAINS})
+    capacity = 100
+
+    def __init__(self, length: int = 100, *, done: Callable[[], int] = lambda: 100, early: bool = False) -> None:
+        super().__init__()
+        self.chains: list[list[str]] = []
+        self._length = length
+        self._done = done
+        self._early = early
+
+    def chain_length(self, work: Work, /) -> int:
+        return self._length
+
+    def submit_chain(self, chain: Sequence[Work], deliver: Callable[[Outcome], object], /) -> None:
+        self.chains.append([work.slug for work in chain])
+        outcomes = list(self._outcomes(chain))
+        if self._early:
+            outcomes.sort(key=lambda outcome: outcome.state is not NOT_BEGUN)
+        for outcome in outcomes:
+            deliver(outcome)
+
+    def _outcomes(self, chain: Sequence[Work]) -> Iterator[Outcome]:
+        results: dict[int, Any] = {}
+        room = max(1, self._done())
+        for work in chain:
+            if len(results) == room:
+                yield work.not_begun()
+                continue
+            work.arguments = {
+                name: results[value.key] if isinstance(value, AwaitedResult) else value
+                for name, value in work.arguments.items()
+            }
+            outcome = work()
+            if type(outcome.state) is Success:
+                results[work.key] = outcome.state.result
+            else:
+                room = len(results)
+            yield outcome

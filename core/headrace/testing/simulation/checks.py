@@ -6,7 +6,7 @@ import pickle
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.testing.simulation.scripts import is_free
-from headrace.testing.simulation.tasks import described
+from headrace.testing.simulation.tasks import described, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ class Snapshot:
     def __init__(self, store: Any, run: RunRecord) -> None:
         self.run = run
         self.tasks: Sequence[TaskRecord] = store.tasks(run.id)
-        self.numbers = {task.node: int(task.name[1:]) for task in self.tasks}
+        self.numbers = {task.node: number_of(task.slug) for task in self.tasks}
         self.mapped = {self.numbers[task.node] for task in self.tasks if task.mapped}
         from headrace.history.records import TaskRunQuery  # noqa: PLC0415 - beside its only use
 

@@ -61,6 +61,7 @@ class Life:
     ended: list[State] | None = None
     final: State | None = None
     lost: int = 0
+    chains: int = 0
     _journals: list[Any] = field(default_factory=list)
 
     def live(self, origin: str | None) -> None:
@@ -80,7 +81,7 @@ class Life:
         except Crash:
             pass
         finally:
-            self.lost = executor.lost
+            self.lost, self.chains = executor.lost, executor.chains
 
     def _take_stock(self, tasks: list[Task]) -> None:
         assert self.final is not None

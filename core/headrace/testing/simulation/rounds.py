@@ -40,6 +40,7 @@ class Round:
     crashes: int = 0
     power_cuts: int = 0
     lost_completions: int = 0
+    chains: int = 0
     calls: int = 0
 
 
@@ -100,6 +101,7 @@ def _live(life: Life, played: Round) -> None:
     played.lives += 1
     played.crashes += life.dead
     played.lost_completions += life.lost
+    played.chains += life.chains
 
 
 def _sealer() -> Sealer:

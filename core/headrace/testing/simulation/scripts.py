@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Act:
 class Role:
     """One task. Its mapped children take turns with ``acts``; ``shape`` is how what it returns is nested.
 
-    What is not ``kept`` cannot be pickled, and ``resume`` is what the task says about being resumed.
+    What is not ``kept`` cannot be pickled, and ``resume`` is what the task says about being resumed. A ``copy`` is one
+    of the task before it.
     """
 
     links: tuple[Link, ...] = ()
@@ -58,6 +59,7 @@ class Role:
     max_retries: int = 0
     kept: bool = True
     resume: str = "rerun"
+    copy: bool = False
 
     def act(self, index: int) -> Act:
         """Return what a child does, or the task itself for -1."""
@@ -78,8 +80,27 @@ def make_script(random: Random) -> Script:
     """Return a random flow."""
     roles: list[Role] = []
     for number in range(random.randint(1, _MOST_TASKS)):
-        roles.append(_role(random, number, roles))
+        role = _role(random, number, roles)
+        # Copies that follow on each other are what executors get as chains.
+        copied = bool(roles) and random.random() < (0.8 if roles[-1].copy else 0.3)
+        roles.append(_copy(random, role, number, roles) if copied else role)
     return tuple(roles)
+
+
+def _copy(random: Random, role: Role, number: int, before: list[Role]) -> Role:
+    original = before[-1]
+    links = [Link(number - 1, data=random.random() < 0.9)]
+    if number > 1 and random.random() < 0.15:
+        links.append(Link(random.randrange(number - 1), data=random.random() < 0.9))
+    return replace(
+        role,
+        links=tuple(links),
+        trigger=original.trigger,
+        skips=original.skips,
+        max_retries=original.max_retries,
+        resume=original.resume,
+        copy=True,
+    )
 
 
 def _role(random: Random, number: int, before: list[Role]) -> Role:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,9 +17,9 @@ from headrace.tasks import Task
 
 if TYPE_CHECKING:
     from headrace.states import State
-    from headrace.testing.simulation.scripts import Script
+    from headrace.testing.simulation.scripts import Role, Script
 
-__all__ = ["WORLD", "Call", "Scripted", "World", "build", "described", "told"]
+__all__ = ["WORLD", "Call", "Scripted", "World", "build", "described", "number_of", "told"]
 
 WORLD: Final = "simulated_world"
 """The name in the context under which tasks find the world."""
@@ -82,15 +83,20 @@ class World:
 
 
 class Scripted(Task):
-    """Plays the role with a number."""
+    """Plays the role with a number; copies play those after it."""
 
     def __init__(self, number: int, **options: Any) -> None:
-        self.number = number
         super().__init__(f"t{number}", **options)
 
     def run(self, **arguments: Any) -> Any:
         # What it does is not part of its code, all of which is looked at whenever a run begins.
-        return context[WORLD].play(self.number, arguments)
+        return context[WORLD].play(number_of(context.task_slug), arguments)
+
+
+def number_of(slug: str) -> int:
+    """Return the number of a task: a copy's slug says of which task it is, and which copy."""
+    number, _, copies = slug.removeprefix("t").partition("-")
+    return int(number) + int(copies) - 1
 
 
 def _act(kind: str, times: int, attempt: int, loop: int) -> None:
@@ -125,20 +131,24 @@ def build(script: Script) -> tuple[Flow, list[Task]]:
     """Return the flow of ``script``, and its tasks by number."""
     flow, tasks = Flow("simulated"), list[Task]()
     for number, role in enumerate(script):
-        task = Scripted(
-            number,
-            trigger=getattr(triggers, role.trigger),
-            skip_on_upstream_skip=role.skips,
-            max_retries=role.max_retries,
-            retry_delay=60 if role.max_retries else None,
-            resume=role.resume,
-        )
+        task = copy(tasks[-1]) if role.copy else _scripted(number, role)
         flow.add_task(task)
         for position, link in enumerate(role.links):
             key = f"a{position}" if link.data else None
             flow.add_edge(tasks[link.source], task, key, mapped=link.mapped, flattened=link.flattened)
         tasks.append(task)
     return flow, tasks
+
+
+def _scripted(number: int, role: Role) -> Task:
+    return Scripted(
+        number,
+        trigger=getattr(triggers, role.trigger),
+        skip_on_upstream_skip=role.skips,
+        max_retries=role.max_retries,
+        retry_delay=60 if role.max_retries else None,
+        resume=role.resume,
+    )
 
 
 def told(state: State) -> tuple[Any, ...]:

@@ -109,15 +109,22 @@ class Collector:
         """Begin to wait."""
         self._thread.start()
 
-    def send(self, passenger: Passenger) -> None:
-        """Let a piece of work begin and wait for it."""
+    def send(self, passengers: list[Passenger]) -> None:
+        """Let a piece of work begin, or a chain, and wait for it."""
+        for passenger in passengers:
+            self._expect(passenger)
+        if len(passengers) > 1:
+            self._departures.join_as_chain(passengers)
+        else:
+            self._departures.join(passengers[0])
+
+    def _expect(self, passenger: Passenger) -> None:
         key = passenger.work.key
         if passenger.route.timed:
             self._open_mailbox()
             self._timed[key] = passenger
         self._window.leave(passenger.route.cpus)
         self._out[key] = passenger
-        self._departures.join(passenger)
 
     def cancel(self, *, force: bool) -> None:
         """Stop everything that is with Ray; what has begun is interrupted, or killed."""
@@ -183,7 +190,7 @@ class Collector:
 
     def _land_on_time(self, flight: Flight, answer: Answer) -> bool:
         """Take note that a flight has landed and how long it took; tell whether others wait for that."""
-        if None in answer.replies:
+        if None in answer.replies and not answer.chain_ended:
             # It was more than could be done in a moment.
             flight.route.pace.note(_TOO_LONG)
         else:
@@ -202,7 +209,9 @@ class Collector:
 
     def _send_again(self, passenger: Passenger) -> None:
         """Send work alone that has not begun, or what is as good as that."""
-        if passenger.work.key in self._out and not self._departures.join_again(passenger):
+        if passenger.follows:
+            self._put_back(passenger)
+        elif passenger.work.key in self._out and not self._departures.join_again(passenger):
             self._stop_before(passenger)
 
     def _end(self, passenger: Passenger, flight: Flight, reply: Reply | BaseException) -> None:
@@ -213,6 +222,10 @@ class Collector:
         except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
             outcome = passenger.work.failed(error)
         self._deliver(passenger, outcome)
+
+    def _put_back(self, passenger: Passenger) -> None:
+        if self._out.pop(passenger.work.key, None) is not None:
+            self._deliver(passenger, passenger.work.not_begun())
 
     def _stop_before(self, passenger: Passenger) -> None:
         if self._out.pop(passenger.work.key, None) is not None:

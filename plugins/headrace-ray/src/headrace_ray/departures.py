@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from headrace_ray.flights import Flight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from headrace_ray.flights import Passenger, Route
 
-__all__ = ["Departures"]
+__all__ = ["Departures", "fitting"]
 
 # How many bytes of calls, and how many objects beside them, one flight takes.
 _MOST_BYTES: Final = 65_536
@@ -62,6 +62,14 @@ class Departures:
                     return
                 flights = self._taken(route)
         self._leave(flights)
+
+    def join_as_chain(self, passengers: list[Passenger]) -> None:
+        """Let work leave now, on one flight, each piece of which follows on the one before."""
+        for passenger in passengers[1:]:
+            passenger.follows = True
+        with self._lock:
+            flight = self._begun(passengers)
+        self._leave([flight])
 
     def join_again(self, passenger: Passenger) -> bool:
         """Let work leave alone that left with others and did not begin; return False if it was cancelled meanwhile."""
@@ -121,7 +129,7 @@ class Departures:
         free = self._cpus() - route.aloft
         while route.waiting and (free > 0 or at_once):
             share = -(-len(route.waiting) // max(free, 1))
-            count = _fitting(route.waiting, min(route.pace.size, share))
+            count = fitting(route.waiting, min(route.pace.size, share))
             passengers, route.waiting = route.waiting[:count], route.waiting[count:]
             flights.append(self._begun(passengers))
             free -= 1
@@ -150,8 +158,8 @@ class Departures:
                 self._failed(flight, flight.refused)
 
 
-def _fitting(waiting: list[Passenger], size: int) -> int:
-    """Return how many of those in front fit into one flight."""
+def fitting(waiting: Sequence[Passenger], size: int) -> int:
+    """Return how many of those in front, at most ``size``, fit into one flight."""
     room = _MOST_BYTES
     objects: set[Any] = set()
     for count, passenger in enumerate(waiting[:size]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -10,13 +11,14 @@ import ray
 from ray.exceptions import RayError
 
 from headrace.engine.values import approximate_size
-from headrace.exceptions import ExecutorError, ResultError, describe
+from headrace.exceptions import ExecutorError, HeadraceError, ResultError, describe
 from headrace.log import get_logger
 from headrace.pickling import dump
 from headrace.references import ResultReference
 from headrace.remote import Courier, Levels, Part
 from headrace.remote.pickles import Pickler
 from headrace_ray import faults, worker
+from headrace_ray.departures import fitting
 from headrace_ray.flights import Passenger, Route
 from headrace_ray.parcels import pack, size_of
 from headrace_ray.references import Cargo, LostObjectError, StoredReference, loading
@@ -24,7 +26,7 @@ from headrace_ray.resources import demands, lacking
 from headrace_ray.worker import Head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from headrace.engine.worker import Outcome, Work
     from headrace_ray.cluster import Connection
@@ -111,6 +113,28 @@ class Dispatcher:
         route = self._routes.get(task.id) or self._new_route(work, run, task)
         call, cargo = self._called(work)
         return Passenger(work, deliver, route, call, cargo)
+
+    def chain_length(self, work: Work) -> int:
+        """Return how many pieces of work that follow on each other may fly together, of which ``work`` is the first."""
+        with suppress(HeadraceError):
+            route = self._routes.get(self._courier.parts(work)[1].id)
+            return 1 if route is None or route.timed else route.pace.size
+        return 1
+
+    def chain(self, chain: Sequence[Work], deliver: Callable[[Outcome], object]) -> list[Passenger]:
+        """Return the first of ``chain``, ready to leave, and what of the rest can leave with it.
+
+        Raises for the first what `passenger` raises.
+        """
+        first, *others = chain
+        passengers = [self.passenger(first, deliver)]
+        with suppress(HeadraceError):
+            for work in others:
+                passenger = self.passenger(work, deliver)
+                if passenger.route is not passengers[0].route:
+                    break
+                passengers.append(passenger)
+        return passengers[: fitting(passengers, len(passengers))]
 
     def begin_anew(self) -> None:
         """Give what is sent from now on another mark, since what was sent before is killed."""

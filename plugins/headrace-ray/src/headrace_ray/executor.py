@@ -17,7 +17,7 @@ from headrace_ray.shown import leave_to_tasks
 from headrace_ray.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import ExitStack
 
     from headrace.abc import ExecutorContext, OutputTaker
@@ -48,7 +48,7 @@ class RayExecutor(Executor):
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.REMOTE, Capability.CANCEL, Capability.HARD_TIMEOUT, Capability.KEEPS_RESULTS}
+        {Capability.REMOTE, Capability.CANCEL, Capability.HARD_TIMEOUT, Capability.KEEPS_RESULTS, Capability.CHAINS}
     )
 
     def __init__(
@@ -110,15 +110,27 @@ class RayExecutor(Executor):
 
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
         """Hand ``work`` to Ray."""
+        self.submit_chain([work], deliver)
+
+    def chain_length(self, work: Work, /) -> int:
+        """Return how much of a task flies together, which is one piece until it has proved to be short."""
+        return 1 if self._run is None else self._run.dispatcher.chain_length(work)
+
+    def submit_chain(self, chain: Sequence[Work], deliver: Callable[[Outcome], object], /) -> None:
+        """Hand work to Ray that follows on each other, as far as it fits into one Ray task."""
         if self._run is None:
             raise ExecutorError("Executor 'ray' has not been started.")
+        first, *others = chain
         try:
-            passenger = self._run.dispatcher.passenger(work, deliver)
+            passengers = self._run.dispatcher.chain(chain, deliver)
         except (TaskDefinitionError, ExecutorError) as error:
             # What the task asks for is its own mistake.
-            deliver(Outcome(work.key, Failed(describe(error), error)))
-            return
-        self._run.collector.send(passenger)
+            deliver(Outcome(first.key, Failed(describe(error), error)))
+        else:
+            self._run.collector.send(passengers)
+            others = others[len(passengers) - 1 :]
+        for work in others:
+            deliver(work.not_begun())
 
     def cancel(self, *, force: bool) -> None:
         """Interrupt what runs, or kill its processes, and take back the rest."""

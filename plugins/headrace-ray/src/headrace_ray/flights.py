@@ -71,9 +71,13 @@ class Route:
 
 
 class Passenger:
-    """One piece of work. ``alone`` is whether it must not fly with others."""
+    """One piece of work.
 
-    __slots__ = ("alone", "call", "cargo", "deliver", "flight", "route", "work")
+    ``alone`` is whether it must not fly with others, and ``follows`` whether it follows on the one before it in a
+    chain, and cannot fly without that.
+    """
+
+    __slots__ = ("alone", "call", "cargo", "deliver", "flight", "follows", "route", "work")
 
     def __init__(
         self, work: Work, deliver: Callable[[Outcome], object], route: Route, call: bytes, cargo: Cargo
@@ -84,6 +88,7 @@ class Passenger:
         self.call = call
         self.cargo = cargo
         self.alone = route.timed
+        self.follows = False
         self.flight: Flight | None = None
 
 
@@ -146,5 +151,5 @@ class Flight:
             places = tuple([refs.setdefault(source.ref, len(refs)) for source in sources]) if sources else ()
             calls.append((passenger.call, places))
         self.sent = tuple(refs)
-        batch = pickle.dumps(Batch(self.name, calls), pickle.HIGHEST_PROTOCOL)
+        batch = pickle.dumps(Batch(self.name, calls, self.passengers[-1].follows), pickle.HIGHEST_PROTOCOL)
         self.ref, self.result = route.function.remote(route.head + batch, *route.parts, *self.sent)

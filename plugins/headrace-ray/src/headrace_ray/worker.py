@@ -13,17 +13,17 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace.exceptions import TransferError
-from headrace.remote import Call, Levels, PackedOutcome, Part, Workshop, pack_outcome
+from headrace.remote import Call, Levels, PackedOutcome, Part, Workshop, pack_outcome, results_of_chain
 from headrace.remote.pickles import Pickler, load
 from headrace.states import Cancelled, TimedOut
 from headrace_ray import environment
 from headrace_ray.ledger import Ledger
-from headrace_ray.parcels import Parcel, arriving, pack, size_of, unpack
+from headrace_ray.parcels import Parcel, arrived_inline, arriving, pack, size_of, unpack
 from headrace_ray.recorder import Recorder, wait_for_the_end
 from headrace_ray.records import Said  # noqa: TC001 - a named tuple's
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from headrace.engine.worker import Outcome, Work
 
@@ -79,21 +79,25 @@ class Reply(NamedTuple):
 class Batch(NamedTuple):
     """Calls of one task that are sent together, or a single one.
 
-    Each is a pickle and says which of the parcels beside the batch it needs, in the order of the positions in it.
+    Each is a pickle and says which of the parcels beside the batch it needs, in the order of the positions in it. Those
+    of a ``chain`` follow on each other: none begins unless the one before has succeeded.
     """
 
     name: bytes
     calls: list[tuple[bytes, tuple[int, ...]]]
+    chain: bool = False
 
 
 class Answer(NamedTuple):
     """What came of a batch: a pickled `Reply` for each call, None for one that was not run and is to be sent by itself.
 
-    ``longest`` is how many seconds the longest of them took.
+    ``longest`` is how many seconds the longest of them took; ``chain_ended`` is whether a call was not run because the
+    one before it in a chain has not succeeded.
     """
 
     replies: list[bytes | None]
     longest: float
+    chain_ended: bool = False
 
 
 def joined(head: Head) -> bytes:
@@ -115,7 +119,7 @@ def run(head_and_batch: bytes, *parcels: Parcel) -> tuple[bytes, Parcel | bytes]
         answer, result = _run_many(head, batch, beside)
     else:
         began = time.perf_counter()
-        reply, result, _ = _done(head, _work(head, *batch.calls[0], beside))
+        reply, result, *_ = _done(head, _work(head, *batch.calls[0], beside))
         answer = Answer([reply], time.perf_counter() - began)
     return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL), result
 
@@ -126,52 +130,80 @@ def _work(head: Head, call: bytes, places: tuple[int, ...], beside: Sequence[Par
     return _workshop(head.mailbox).work(head.run.id, head.task.id, Call(*fields))
 
 
-def _done(head: Head, work: Work) -> tuple[bytes, Parcel | bytes, bool]:
-    """Do a piece of work; return the pickled reply, the result if it stays with Ray, and whether it was interrupted."""
+class _Done(NamedTuple):
+    """What came of a piece of work: the pickled reply, the result if it stays with Ray, and what follows from it.
+
+    ``handed_on`` is the pickle of the result for a piece that follows on it in a chain, None if none may begin.
+    """
+
+    reply: bytes
+    result: Parcel | bytes
+    interrupted: bool
+    handed_on: bytes | None
+
+
+def _done(head: Head, work: Work) -> _Done:
     bench = _bench()
     with bench.recorder.recording(head, work) as recorder:
         outcome = work()
-        interrupted = isinstance(outcome.state, Cancelled)
+        interrupted, skipped = isinstance(outcome.state, Cancelled), outcome.state.is_skipped()
         reply, result = _reply(work, outcome, bench.pickler)
         records, mailed = recorder.rest()
     if records or mailed:
         reply = reply._replace(records=records, mailed=mailed)
     if reply.late and head.timed:
         wait_for_the_end(head.mailbox, work.key, reply)
-    return pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result, interrupted
+    return _Done(pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result, interrupted, None if skipped else reply.data)
 
 
 def _run_many(head: Head, batch: Batch, beside: Sequence[Parcel]) -> tuple[Answer, Parcel | bytes]:
-    """Run one call after the other, for a moment, and as long as each leaves nothing but a small result.
-
-    What has not begun by then is left for other workers, and so is what was taken away meanwhile.
-    """
     replies: list[bytes | None] = [None] * len(batch.calls)
-    longest, began = 0.0, time.perf_counter()
+    longest = 0.0
+    chain_ended = False
     result: Parcel | bytes = b""
     # Who cancels the run interrupts this, too; and what cannot be noted must not begin.
     with suppress(KeyboardInterrupt, OSError):
         ledger = _bench().ledger
         ledger.open(batch.name)
-        for place, (call, places) in enumerate(batch.calls):
-            if not ledger.begin(place):
-                break
-            before = time.perf_counter()
-            try:
-                work = _work(head, call, places, beside)
-            except TransferError:
-                # It says so when it is sent by itself.
-                ledger.end(place, b"")
-                continue
-            reply, result, interrupted = _done(head, work)
-            replies[place] = reply
-            ledger.end(place, reply)
-            now = time.perf_counter()
-            longest = max(longest, now - before)
-            if result or interrupted or now - began > _MOMENT:
-                break
+        for place, done, seconds in _one_by_one(head, batch, beside, ledger):
+            replies[place], result = done.reply, done.result
+            longest = max(longest, seconds)
+            chain_ended = batch.chain and done.handed_on is None and not result
         ledger.write()
-    return Answer(replies, longest), result
+    return Answer(replies, longest, chain_ended), result
+
+
+def _one_by_one(
+    head: Head, batch: Batch, beside: Sequence[Parcel], ledger: Ledger
+) -> Iterator[tuple[int, _Done, float]]:
+    """Run one call after the other; yield the place of each, what came of it, and how many seconds it took.
+
+    That goes on for a moment, and as long as each leaves nothing but a small result. What has not begun by then is left
+    for other workers, and so is what was taken away meanwhile. A chain ends where the next call has nothing to follow
+    on.
+    """
+    began = before = time.perf_counter()
+    handed_on: dict[int, bytes] = {}
+    for place, (call, places) in enumerate(batch.calls):
+        if not ledger.begin(place):
+            return
+        try:
+            with results_of_chain(lambda key: arrived_inline(handed_on[key])) if batch.chain else nullcontext():
+                work = _work(head, call, places, beside)
+        except TransferError:
+            # It says so when it is sent by itself.
+            ledger.end(place, b"")
+            if batch.chain:
+                return
+            continue
+        done = _done(head, work)
+        ledger.end(place, done.reply)
+        now = time.perf_counter()
+        yield place, done, now - before
+        before = now
+        if done.result or done.interrupted or now - began > _MOMENT or (batch.chain and done.handed_on is None):
+            return
+        handed_on[work.key] = done.handed_on or b""
 
 
 @lru_cache(maxsize=_KEPT_HEADS)
