@@ -149,7 +149,8 @@ class Executor(ABC):
         than in a Success, also one that is Skipped, is the last that begins.
 
         The executor need not do all of it. For what has not begun, and is not going to, it delivers
-        ``work.not_begun()``; that is submitted again when it is its turn, with what it is then called with.
+        ``work.not_begun()``, though never for the first; that is submitted again when it is its turn, with what it is
+        then called with. The same goes for work whose end nobody can tell since the one before it was lost.
         """
         first, *others = chain
         self.submit(first, deliver)

@@ -60,7 +60,9 @@ class Chains:
         found = self._scheduler.follower(run)
         if found is None or found in self.early or found.node.task.state_handlers:
             return None
-        return found if found.node.task._is_copy_of(run.node.task) else None
+        # Of a task that is not simply run again no more should be in doubt, if this process dies, than what runs.
+        simple = found.node.task.resume == "rerun"
+        return found if simple and found.node.task._is_copy_of(run.node.task) else None
 
     def followers(self, run: TaskRun, work: Work, count: int) -> Iterator[Work]:
         """Hand over up to ``count`` runs that follow on ``run``, one after the other, and yield the work of each."""

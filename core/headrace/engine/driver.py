@@ -19,7 +19,7 @@ from headrace.exceptions import TransferError, TriggerFailedError, describe
 from headrace.references import ResultReference
 from headrace.run_context import context
 from headrace.signals import FAIL
-from headrace.states import Cancelled, Cancelling, Failed, Queued, Retrying, Running, State
+from headrace.states import Cancelled, Cancelling, Failed, Pending, Queued, Retrying, Running, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -385,8 +385,12 @@ class Driver:
         self._chains.decide(run, verdict)
 
     def _hear_early(self, run: TaskRun, outcome: State) -> None:
-        if outcome is NOT_BEGUN and self._recorder is not None:
-            self._recorder.put_back(run)
+        if outcome is NOT_BEGUN:
+            if self._recorder is not None:
+                self._recorder.put_back(run)
+            if run.state.is_running():
+                # Others have heard that it runs.
+                self._transitions.enter(run, Pending(NOT_BEGUN.message))
         self._chains.hear(run, outcome)
 
     def _handed_out(self, run: TaskRun, arguments: dict[str, Any]) -> Work:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Timer
 from typing import Any, cast
 
 import pytest
@@ -15,7 +17,7 @@ from headrace.abc import Executor
 from headrace.engine.recorded_runs import open_history
 from headrace.engine.staying import StayingScheduler
 from headrace.history.staying import Staying
-from headrace.states import State, Success, TimedOut
+from headrace.states import Scheduled, State, Success, TimedOut
 from headrace.tasks import Task
 
 # What a piece does when it is called for the first time, and for the second.
@@ -191,6 +193,18 @@ class TestNoChain:
         flow, _ = chain(["go"] * 3, step.copy(state_handlers=[lambda task, old, new: new]))
         assert self.no_chain(flow)
 
+    def test_a_piece_that_brings_a_state_to_wait_in(self):
+        flow, pieces = chain(["go"] * 2)
+        waiting = Scheduled("in a moment", start_time=datetime.now(UTC) + timedelta(seconds=0.1))
+        executor = ChainingExecutor()
+        assert flow.run(executor=executor, task_states={pieces[1]: waiting}).is_successful()
+        assert executor.chains == []
+
+    @pytest.mark.parametrize("resume", ["skip", "ask"])
+    def test_something_to_say_about_being_resumed(self, resume):
+        flow, _ = chain(["go"] * 3, step.copy(resume=resume))
+        assert self.no_chain(flow)
+
     def test_a_coroutine(self):
         async def step(number: int, act: str) -> int:
             return number
@@ -272,3 +286,18 @@ def test_a_run_that_is_given_up_leaves_every_piece_in_a_state():
         state = flow.run(executor=Silent(), timeout=0.1)
     found = {state.result[each].message for each in pieces}
     assert (type(state), found) == (TimedOut, {"Was still running when the run gave up waiting for it."})
+
+
+def test_who_has_heard_that_a_piece_runs_hears_that_it_has_not_begun():
+    class Late(ChainingExecutor):
+        def submit_chain(self, chain: Any, deliver: Any, /) -> None:
+            first, second = chain
+            deliver(first())
+            Timer(0.1, deliver, [second.not_begun()]).start()
+
+    recorder = Recorder()
+    flow, _ = chain(["go", "go"])
+    flow.run(executor=Late(), engine=Engine(plugins=[recorder]))
+    steps = [step[1:] for step in recorder.tasks]
+    twice = [("Pending", "Running"), ("Running", "Pending"), ("Pending", "Running"), ("Running", "Success")]
+    assert steps == [("Pending", "Running"), ("Running", "Success"), *twice]

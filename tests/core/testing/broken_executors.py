@@ -10,12 +10,13 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.engine.fakes import ChainingExecutor
 from tests.core.testing.keeping_executor import KeepingExecutor, KeptResult, Shelf
 
 from headrace import remote
@@ -254,6 +255,32 @@ class KeepsNothingAfterAll(KeepingExecutor):
         return value
 
 
+class GoesOnAfterAFailure(ChainingExecutor):
+    def submit_chain(self, chain: Sequence[Work], deliver: Deliver, /) -> None:
+        for number, work in enumerate(chain):
+            work.arguments = {"value": number}
+            deliver(work())
+
+
+class ForgetsTheRest(ChainingExecutor):
+    def submit_chain(self, chain: Sequence[Work], deliver: Deliver, /) -> None:
+        self.submit(chain[0], deliver)
+
+
+class HandsOnTheFirstResult(ChainingExecutor):
+    def submit_chain(self, chain: Sequence[Work], deliver: Deliver, /) -> None:
+        first = chain[0]()
+        deliver(first)
+        for work in chain[1:]:
+            work.arguments = {"value": first.state.result}
+            deliver(work())
+
+
+class TakesNoChainAfterAll(ChainingExecutor):
+    def chain_length(self, work: Work, /) -> int:
+        return 0
+
+
 class TestSound(Quick):
     seconds = 30.0
     kill_seconds = 15.0
@@ -356,3 +383,19 @@ class TestLosesWhatItPromised(Quick):
 
 class TestKeepsNothingAfterAll(Quick):
     make_executor = KeepsNothingAfterAll
+
+
+class TestGoesOnAfterAFailure(Quick):
+    make_executor = GoesOnAfterAFailure
+
+
+class TestForgetsTheRest(Quick):
+    make_executor = ForgetsTheRest
+
+
+class TestHandsOnTheFirstResult(Quick):
+    make_executor = HandsOnTheFirstResult
+
+
+class TestTakesNoChainAfterAll(Quick):
+    make_executor = TakesNoChainAfterAll

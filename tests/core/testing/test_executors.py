@@ -7,15 +7,18 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from tests.core.engine.fakes import ChainingExecutor
 from tests.core.testing.keeping_executor import KeepingExecutor
 
 from headrace.abc import Executor, ExecutorContext
 from headrace.testing.executors import ExecutorConformance
+from headrace.testing.executors._chains import Chains
 from headrace.testing.executors._leftovers import Leftovers
 from headrace.testing.executors._references import References
 
@@ -43,6 +46,10 @@ NOTICED = {
     "KeepsNothingAfterAll": "test_a_reference_is_delivered_instead_of_a_result",
     "MixesUpElements": "test_elements_have_references_of_their_own",
     "LosesWhatItPromised": "test_a_reference_that_outlives_the_run_can_be_loaded_after_it",
+    "GoesOnAfterAFailure": "test_a_piece_that_does_not_succeed_is_the_last_that_begins",
+    "ForgetsTheRest": "test_each_piece_of_a_chain_is_delivered_exactly_once",
+    "HandsOnTheFirstResult": "test_pieces_of_a_chain_run_in_order_and_once",
+    "TakesNoChainAfterAll": "test_a_chain_is_at_least_one_piece_long",
 }
 
 
@@ -61,6 +68,13 @@ class TestKeepingForEver(References):
 
     def make_executor(self) -> Executor:
         return KeepingExecutor(outlives_run=True)
+
+
+class TestChaining(Chains):
+    """The same of one that takes chains, and does as much of each as it likes."""
+
+    def make_executor(self) -> Executor:
+        return ChainingExecutor(7, done=cycle((5, 1, 3, 7)).__next__)
 
 
 class ConnectsLate(KeepingExecutor):

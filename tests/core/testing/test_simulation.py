@@ -53,11 +53,12 @@ def test_a_seed_repeats_its_round(engine: Engine) -> None:
     assert round_of(1).script != round_of(2).script
 
 
-def test_processes_crash_and_completions_are_lost(engine: Engine) -> None:
+def test_processes_crash_completions_are_lost_and_chains_are_handed_over(engine: Engine) -> None:
     played = [play(seed, engine) for seed in range(30)]
     assert sum(each.crashes for each in played) > 20
     assert sum(each.lost_completions for each in played) > 0
     assert sum(each.power_cuts for each in played) > 0
+    assert sum(each.chains for each in played) > 0
 
 
 def test_what_is_forgotten_on_the_way_to_the_next_run_is_noticed(engine: Engine) -> None:

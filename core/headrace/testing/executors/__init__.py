@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 _MODULES = (
-    *("_base", "_cancelling", "_code", "_contract", "_crashes", "_errors", "_journey"),
+    *("_base", "_cancelling", "_chains", "_code", "_contract", "_crashes", "_errors", "_journey"),
     *("_leftovers", "_order", "_references", "_timeouts", "_values"),
 )
 # What an assertion compares is shown as in a test of one's own.
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _MODULES))
 
 from headrace.testing.executors._cancelling import Cancelling  # noqa: E402 - after the registration above
+from headrace.testing.executors._chains import Chains  # noqa: E402
 from headrace.testing.executors._code import Code  # noqa: E402
 from headrace.testing.executors._contract import Contract  # noqa: E402
 from headrace.testing.executors._crashes import Crashes  # noqa: E402
@@ -27,7 +28,7 @@ __all__ = ["ExecutorConformance"]
 
 
 class ExecutorConformance(
-    Contract, Order, Values, Errors, Code, Journey, References, Cancelling, Timeouts, Crashes, Leftovers
+    Contract, Order, Chains, Values, Errors, Code, Journey, References, Cancelling, Timeouts, Crashes, Leftovers
 ):
     """Tests of an executor, for pytest: inherit them in a class whose name begins with ``Test``.
 

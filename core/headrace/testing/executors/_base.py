@@ -9,6 +9,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from functools import wraps
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
@@ -19,6 +20,7 @@ from headrace import Flow, task
 from headrace.abc import Capability, Executor, ExecutorContext
 from headrace.engine.runs import new_run_id
 from headrace.engine.worker import Outcome, Work
+from headrace.remote import AwaitedResult
 from headrace.run_context import RunFrame
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ class Desk:
         self._inbox: SimpleQueue[Outcome] = SimpleQueue()
         self._seconds = seconds
         self._submitted = 0
+        self._tasks: dict[Callable[..., Any], Task] = {}
         run_id = new_run_id()
         names = {"flow_name": "desk", "flow_run_id": run_id, "flow_run_name": "desk", "parameters": {}}
         self._frame = RunFrame(names, None, time.time())
@@ -114,12 +117,38 @@ class Desk:
 
     def submit(self, function: Callable[..., Any], **arguments: Any) -> int:
         """Hand over one call of ``function`` and return its key."""
-        key = self._submitted
-        self._submitted += 1
-        made: Task = task(function, name=function.__name__)
-        work = Work(key, made, f"{made.name}-{key}", arguments, -1, 1, None, False, self._frame, None)
+        work = self._counted(task(function, name=function.__name__), arguments)
         self.executor.submit(work, self._inbox.put)
-        return key
+        return work.key
+
+    def submit_chain(self, function: Callable[..., Any], length: int, value: object) -> list[int]:
+        """Hand over so many calls of ``function`` that follow on each other, and return their keys.
+
+        The first is called with ``value``, and each of the others with what the one before it returns.
+        """
+        chain = [self._counted(self._copy_of(function), {"value": value})]
+        while len(chain) < length:
+            chain.append(self._counted(self._copy_of(function), {"value": AwaitedResult(chain[-1].key)}))
+        self.executor.submit_chain(chain, self._inbox.put)
+        return [work.key for work in chain]
+
+    def chain_length(self, function: Callable[..., Any], value: object) -> int:
+        """Return how long a chain may be that begins with a call of ``function``."""
+        return self.executor.chain_length(self._work(self._copy_of(function), {"value": value}))
+
+    def _copy_of(self, function: Callable[..., Any]) -> Task:
+        if function not in self._tasks:
+            self._tasks[function] = task(function, name=function.__name__)
+        return copy(self._tasks[function])
+
+    def _counted(self, made: Task, arguments: dict[str, Any]) -> Work:
+        work = self._work(made, arguments)
+        self._submitted += 1
+        return work
+
+    def _work(self, made: Task, arguments: dict[str, Any]) -> Work:
+        key = self._submitted
+        return Work(key, made, f"{made.name}-{key}", arguments, -1, 1, None, False, self._frame, None)
 
     def collect(self, count: int) -> list[Outcome]:
         """Return the next ``count`` outcomes; fail the test if they do not come in time."""

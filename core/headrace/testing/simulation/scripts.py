@@ -89,9 +89,10 @@ def make_script(random: Random) -> Script:
 
 def _copy(random: Random, role: Role, number: int, before: list[Role]) -> Role:
     original = before[-1]
-    links = [Link(number - 1, data=random.random() < 0.9)]
-    if number > 1 and random.random() < 0.15:
-        links.append(Link(random.randrange(number - 1), data=random.random() < 0.9))
+    links = [replace(_link(random, number - 1, original), mapped=False)]
+    if number > 1 and random.random() < 0.2:
+        source = random.randrange(number - 1)
+        links.append(replace(_link(random, source, before[source]), mapped=False))
     return replace(
         role,
         links=tuple(links),
