@@ -32,6 +32,7 @@ def test_results_stay_with_ray_and_work_can_be_killed():
         Capability.CANCEL,
         Capability.HARD_TIMEOUT,
         Capability.KEEPS_RESULTS,
+        Capability.CHAINS,
     }
 
 

@@ -17,10 +17,11 @@ from ray.exceptions import RayError
 from headrace.exceptions import ExecutorError, describe
 from headrace.log import get_logger
 from headrace_ray import faults
+from headrace_ray.deliveries import Deliveries
 from headrace_ray.departures import Departures
 from headrace_ray.flights import Flight
 from headrace_ray.inquiries import Inquiries
-from headrace_ray.landing import landed, mended, stopped
+from headrace_ray.landing import mended
 from headrace_ray.mailbox import BEGUN, LATE, RECORDS, MailReader
 from headrace_ray.records import hand_on
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from headrace.abc import OutputTaker
-    from headrace.engine.worker import Outcome
     from headrace_ray.cluster import Connection
     from headrace_ray.dispatch import Store
     from headrace_ray.flights import Passenger
@@ -78,17 +78,15 @@ class Collector:
         kill: Callable[[Iterable[str]], object],
         take_output: OutputTaker | None,
     ) -> None:
-        self._store = store
         self._take_output = take_output
         self._kill = kill
-        self._window = window
         self._mailbox = mailbox
         self._look_around = look_around
         self._looked = self._attended = time.monotonic()
         self._departures = Departures(lambda: window.cpus, self._left, self._land)
         self._inquiries = Inquiries(connection, lambda reports: self._new.put(partial(self._hear, reports)))
-        # What is out, by the key of the work, and the flights that the thread looks after, by what it waits for.
-        self._out: dict[int, Passenger] = {}
+        self._deliveries = Deliveries(self._departures, window, store, take_output)
+        # The flights that the thread looks after, by what it waits for.
         self._flights: dict[Any, Flight] = {}
         self._new: SimpleQueue[Flight | Callable[[], object] | None] = SimpleQueue()
         self._stopped = False
@@ -96,8 +94,6 @@ class Collector:
         self._doomed: list[Passenger] = []
         self._doom = 0.0
         self._pause = _SHORT
-        # Work with a timeout, by key.
-        self._timed: dict[int, Passenger] = {}
         self._mail: MailReader | None = None
         self._mail_failed = False
         self._opening = Lock()
@@ -111,26 +107,20 @@ class Collector:
 
     def send(self, passengers: list[Passenger]) -> None:
         """Let a piece of work begin, or a chain, and wait for it."""
+        if passengers[0].route.timed:
+            self._open_mailbox()
         for passenger in passengers:
-            self._expect(passenger)
+            self._deliveries.expect(passenger)
         if len(passengers) > 1:
             self._departures.join_as_chain(passengers)
         else:
             self._departures.join(passengers[0])
 
-    def _expect(self, passenger: Passenger) -> None:
-        key = passenger.work.key
-        if passenger.route.timed:
-            self._open_mailbox()
-            self._timed[key] = passenger
-        self._window.leave(passenger.route.cpus)
-        self._out[key] = passenger
-
     def cancel(self, *, force: bool) -> None:
         """Stop everything that is with Ray; what has begun is interrupted, or killed."""
-        passengers = list(self._out.values())
+        passengers = list(self._deliveries.out.values())
         for passenger in self._departures.cancel(passengers):
-            self._stop_before(passenger)
+            self._deliveries.stop_before(passenger)
         flights = [flight for flight in _flights_of(passengers) if flight.refused is None]
         for flight in flights:
             with suppress(RayError):
@@ -147,7 +137,7 @@ class Collector:
         self._thread.join(_STOPPING)
         self._inquiries.close()
         self.cancel(force=True)
-        self._out.clear()
+        self._deliveries.out.clear()
         self._flights.clear()
         if self._mail is not None:
             with suppress(RayError):
@@ -186,7 +176,7 @@ class Collector:
         if self._land_on_time(flight, answer):
             # In a thread of Ray's nothing may leave: that may have to wait for Ray.
             self._new.put(partial(self._departures.go, flight.route))
-        self._unload(flight, replies)
+        self._deliveries.unload(flight, replies)
 
     def _land_on_time(self, flight: Flight, answer: Answer) -> bool:
         """Take note that a flight has landed and how long it took; tell whether others wait for that."""
@@ -196,46 +186,6 @@ class Collector:
         else:
             flight.route.pace.note(answer.longest)
         return self._departures.landed(flight)
-
-    def _unload(self, flight: Flight, replies: Iterable[Reply | None]) -> None:
-        for passenger, reply in zip(flight.passengers, replies, strict=True):
-            # What was taken away meanwhile flies with another one.
-            if passenger.flight is not flight:
-                continue
-            if reply is None:
-                self._send_again(passenger)
-            else:
-                self._end(passenger, flight, flight.reply or reply)
-
-    def _send_again(self, passenger: Passenger) -> None:
-        """Send work alone that has not begun, or what is as good as that."""
-        if passenger.follows:
-            self._put_back(passenger)
-        elif passenger.work.key in self._out and not self._departures.join_again(passenger):
-            self._stop_before(passenger)
-
-    def _end(self, passenger: Passenger, flight: Flight, reply: Reply | BaseException) -> None:
-        if self._out.pop(passenger.work.key, None) is None:
-            return
-        try:
-            outcome = landed(passenger, flight, reply, self._store, self._take_output)
-        except Exception as error:  # noqa: BLE001 - whatever happened, the run waits for this outcome
-            outcome = passenger.work.failed(error)
-        self._deliver(passenger, outcome)
-
-    def _put_back(self, passenger: Passenger) -> None:
-        if self._out.pop(passenger.work.key, None) is not None:
-            self._deliver(passenger, passenger.work.not_begun())
-
-    def _stop_before(self, passenger: Passenger) -> None:
-        if self._out.pop(passenger.work.key, None) is not None:
-            self._deliver(passenger, stopped(passenger))
-
-    def _deliver(self, passenger: Passenger, outcome: Outcome) -> None:
-        if self._timed:
-            self._timed.pop(passenger.work.key, None)
-        self._window.land(passenger.route.cpus)
-        passenger.deliver(outcome)
 
     # -- the collector's thread ----------------------------------------------------------------------------------
 
@@ -254,7 +204,7 @@ class Collector:
             if time.monotonic() - self._attended > _OFTEN:
                 self._attend()
             try:
-                item = new.get(timeout=_OFTEN if self._out else _WHILE)
+                item = new.get(timeout=_OFTEN if self._deliveries.out else _WHILE)
             except Empty:
                 continue
             if item is None:
@@ -269,7 +219,7 @@ class Collector:
         now = time.monotonic()
         self._attended = now
         self._departures.hurry()
-        flights = _flights_of(list(self._out.values()))
+        flights = _flights_of(list(self._deliveries.out.values()))
         for flight in flights:
             # Asked about less and less often: it may be that it waits for its turn.
             if not flight.single and now - flight.asked > max(_TOO_LONG, flight.asked - flight.since):
@@ -288,7 +238,7 @@ class Collector:
         for ref, answer in zip(ready, _answers(ready), strict=True):
             self._land(self._flights.pop(ref), answer)
         now = time.monotonic()
-        if self._timed:
+        if self._deliveries.timed:
             self._kill_what_is_late(now)
         if self._doomed and now > self._doom:
             self._kill_what_is_left()
@@ -327,7 +277,7 @@ class Collector:
         if self._mail is not None and any(reply is not None and reply.mailed for reply in replies):
             # What was mailed before comes first: what the task logged, or its outcome, if it was too late.
             self._take(self._mail.flush)
-        self._unload(flight, replies)
+        self._deliveries.unload(flight, replies)
 
     def _crash(self, flight: Flight, error: BaseException) -> None:
         if flight.refused is None:
@@ -342,10 +292,10 @@ class Collector:
         if flight.single or flight.cancelled or flight.refused is not None:
             for passenger in flight.passengers:
                 if passenger.flight is flight:
-                    self._end(passenger, flight, flight.reply or error)
+                    self._deliveries.end(passenger, flight, flight.reply or error)
         elif faults.own_error(error) or faults.lost_object(error):
             # Nothing of it has begun, and each has to hear of that by itself.
-            self._unload(flight, [None] * len(flight.passengers))
+            self._deliveries.unload(flight, [None] * len(flight.passengers))
         else:
             flight.route.pace.never()
             self._inquiries.ask(flight, error)
@@ -374,11 +324,11 @@ class Collector:
                 data = ended.get(place)
                 reply: Reply | None = pickle.loads(data) if data else None
                 if reply is not None and not reply.is_elsewhere:
-                    self._end(passenger, flight, reply)
+                    self._deliveries.end(passenger, flight, reply)
                 elif place not in begun or data == b"":
-                    self._send_again(passenger)
+                    self._deliveries.send_again(passenger)
                 elif error is not None:
-                    self._end(passenger, flight, error)
+                    self._deliveries.end(passenger, flight, error)
 
     def _give_up(self, error: Exception) -> None:
         """Deliver everything as lost, since Ray cannot be asked about it any more."""
@@ -387,7 +337,7 @@ class Collector:
         flights, self._flights = self._flights, {}
         for flight in flights.values():
             for passenger in flight.passengers:
-                self._end(passenger, flight, reason)
+                self._deliveries.end(passenger, flight, reason)
 
     # -- what workers say meanwhile ------------------------------------------------------------------------------
 
@@ -396,9 +346,9 @@ class Collector:
             for kind, content in letters():
                 if kind == RECORDS:
                     hand_on(content, self._take_output)
-                elif kind == BEGUN and content in self._timed:
+                elif kind == BEGUN and content in self._deliveries.timed:
                     self._flight_of(content).begin()
-                elif kind == LATE and content[0] in self._timed:
+                elif kind == LATE and content[0] in self._deliveries.timed:
                     flight = self._flight_of(content[0])
                     flight.reply = content[1]
                     # It waits for that; what the task has started ends with its process.
@@ -407,12 +357,12 @@ class Collector:
             self._do_without_mail(error)
 
     def _flight_of(self, key: int) -> Flight:
-        flight = self._timed[key].flight
+        flight = self._deliveries.timed[key].flight
         assert flight is not None
         return flight
 
     def _kill_what_is_late(self, now: float) -> None:
-        for flight in _flights_of(list(self._timed.values())):
+        for flight in _flights_of(list(self._deliveries.timed.values())):
             if flight.deadline is not None and now > flight.deadline + _GRACE and not flight.late:
                 flight.late = True
                 ray.cancel(flight.ref, force=True)
@@ -424,7 +374,7 @@ class Collector:
         and does not hear any more that it is to end the process.
         """
         doomed, self._doomed = self._doomed, []
-        if any(passenger.work.key in self._out for passenger in doomed):
+        if any(passenger.work.key in self._deliveries.out for passenger in doomed):
             self._kill({passenger.route.mark for passenger in doomed})
 
 

@@ -98,11 +98,12 @@ class Flight:
     ``ref`` is what is ready when it has ended and ``result`` the object that the result of its last piece of work may
     be. ``started`` is when a task with a timeout began, in seconds since the epoch, and ``deadline`` when it is to be
     killed, as `time.monotonic` counts. ``reply`` is what came back another way. ``asked`` is when it was last asked how
-    far it is, and ``refused`` why Ray did not take it.
+    far it is, and ``refused`` why Ray did not take it. ``lost`` is whether work of it was, so that what follows on that
+    in a chain does not count, whatever became of it.
     """
 
     __slots__ = (
-        *("asked", "cancelled", "deadline", "departures", "landed", "late", "name", "passengers", "ref"),
+        *("asked", "cancelled", "deadline", "departures", "landed", "late", "lost", "name", "passengers", "ref"),
         *("refused", "reply", "result", "route", "sent", "since", "started"),
     )
 
@@ -116,6 +117,7 @@ class Flight:
         self.cancelled = False
         self.late = False
         self.landed = False
+        self.lost = False
         self.refused: Exception | None = None
         self.departures = 0
         self.reply: Reply | None = None

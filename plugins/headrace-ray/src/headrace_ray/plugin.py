@@ -14,7 +14,13 @@ def headrace_executors() -> list[ExecutorSpec]:
             factory="headrace_ray.executor:RayExecutor",
             summary="Tasks on Ray, on this machine or on a cluster.",
             capabilities=frozenset(
-                {Capability.REMOTE, Capability.CANCEL, Capability.HARD_TIMEOUT, Capability.KEEPS_RESULTS}
+                {
+                    Capability.REMOTE,
+                    Capability.CANCEL,
+                    Capability.HARD_TIMEOUT,
+                    Capability.KEEPS_RESULTS,
+                    Capability.CHAINS,
+                }
             ),
         )
     ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from headrace.exceptions import TransferError
 from headrace.remote import Call, Levels, PackedOutcome, Part, Workshop, pack_outcome, results_of_chain
 from headrace.remote.pickles import Pickler, load
-from headrace.states import Cancelled, TimedOut
+from headrace.states import Cancelled, Success, TimedOut
 from headrace_ray import environment
 from headrace_ray.ledger import Ledger
 from headrace_ray.parcels import Parcel, arrived_inline, arriving, pack, size_of, unpack
@@ -146,14 +146,15 @@ def _done(head: Head, work: Work) -> _Done:
     bench = _bench()
     with bench.recorder.recording(head, work) as recorder:
         outcome = work()
-        interrupted, skipped = isinstance(outcome.state, Cancelled), outcome.state.is_skipped()
+        kind = type(outcome.state)
         reply, result = _reply(work, outcome, bench.pickler)
         records, mailed = recorder.rest()
     if records or mailed:
         reply = reply._replace(records=records, mailed=mailed)
     if reply.late and head.timed:
         wait_for_the_end(head.mailbox, work.key, reply)
-    return _Done(pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result, interrupted, None if skipped else reply.data)
+    handed_on = reply.data if kind is Success else None
+    return _Done(pickle.dumps(reply, pickle.HIGHEST_PROTOCOL), result, issubclass(kind, Cancelled), handed_on)
 
 
 def _run_many(head: Head, batch: Batch, beside: Sequence[Parcel]) -> tuple[Answer, Parcel | bytes]:
