@@ -21,6 +21,8 @@ from headrace.states import State
 
 _MAPPED = 400
 _CHAIN = 50
+# Short calls of one task, which some executors take together.
+_STEPS = 300
 _WORKERS = 4
 # Seconds between two kills: a worker of a cluster takes as long to be replaced.
 _PAUSES = {"processes": 0.1, "dask": 2.0, "ray": 2.0}
@@ -39,15 +41,23 @@ def link(log: SideLog, number: int) -> int:
     return _work(log, 0.02, number + 1)
 
 
+def step(log: SideLog, number: int) -> int:
+    return _work(log, 0.003, number + 1)
+
+
 def total(log: SideLog, numbers: list[int]) -> int:
     return _work(log, 0.02, sum(numbers))
 
 
 def _work(log: SideLog, seconds: float, result: int) -> int:
-    log.write("begin", context.task_full_name)
+    log.write("begin", _name(context.task_slug, context.map_index))
     time.sleep(seconds)
-    log.write("end", context.task_full_name)
+    log.write("end", _name(context.task_slug, context.map_index))
     return result
+
+
+def _name(slug: str, map_index: int | None) -> str:
+    return slug if map_index is None else f"{slug}[{map_index}]"
 
 
 class Recorder:
@@ -59,7 +69,7 @@ class Recorder:
     @hookimpl
     def headrace_task_state_changed(self, task_run: TaskRunInfo, new: State) -> None:
         if new.is_successful():
-            self.moments[task_run.name] = time.monotonic()
+            self.moments[_name(task_run.task_slug, task_run.map_index)] = time.monotonic()
 
 
 class Killer(threading.Thread):
@@ -89,12 +99,12 @@ class Killer(threading.Thread):
 
 class Killing(Experiment):
     name = "F1"
-    title = "the processes of tasks are killed all the time during a run of 851 tasks, which tries those again"
+    title = "the processes of tasks are killed all the time during a run of 1,151 tasks, which tries those again"
     executors = ("processes", "dask", "ray")
     seconds = 240.0
 
     def inside(self, trial: Trial) -> None:
-        flow, elements, doubled, last, added = _flow(trial.log)
+        flow, elements, doubled, last, added, steps = _flow(trial.log)
         recorder, killer = Recorder(), Killer(trial.log, trial.random(), _PAUSES[trial.executor])
         killer.start()
         executor = trial.make_executor(workers=_WORKERS)
@@ -103,9 +113,9 @@ class Killing(Experiment):
         findings = trial.findings
         findings.count("kills", killer.kills)
         children = [*states[elements].map_states, *states[doubled].map_states]
-        findings.none_of("lost", [each for each in [*children, states[last]] if not each.is_successful()])
-        expected = (_MAPPED * (_MAPPED - 1), _CHAIN)
-        found = (states[added].result, states[last].result)
+        findings.none_of("lost", [e for e in [*children, states[last], states[steps]] if not e.is_successful()])
+        expected = (_MAPPED * (_MAPPED - 1), _CHAIN, _MAPPED * (_MAPPED - 1) + _STEPS)
+        found = (states[added].result, states[last].result, states[steps].result)
         findings.none_of("wrong results", [] if found == expected else [found])
         findings.count("begun again", sum(times - 1 for times in trial.log.count("begin").values()))
         late = [
@@ -114,7 +124,7 @@ class Killing(Experiment):
         findings.none_of("begun again when finished", late)
 
 
-def _flow(log: SideLog) -> tuple[Flow, Task, Task, Task, Task]:
+def _flow(log: SideLog) -> tuple[Flow, Task, Task, Task, Task, Task]:
     with Flow("killing") as flow:
         elements = task(element, **_AGAIN).map(unmapped(log), list(range(_MAPPED)))
         doubled = task(double, **_AGAIN).map(unmapped(log), elements)
@@ -122,4 +132,7 @@ def _flow(log: SideLog) -> tuple[Flow, Task, Task, Task, Task]:
         for number in range(1, _CHAIN):
             last = task(link, name=f"link {number}", **_AGAIN)(log, last)
         added = task(total, **_AGAIN)(log, doubled)
-    return flow, elements, doubled, last, added
+        one_step, steps = task(step, **_AGAIN), added
+        for _ in range(_STEPS):
+            steps = one_step(log, steps)
+    return flow, elements, doubled, last, added, steps
