@@ -15,7 +15,7 @@ from headrace.engine.interrupts import Interrupts
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.retrying import retry_state
 from headrace.engine.worker import NOT_BEGUN, Outcome, Work
-from headrace.exceptions import TransferError, TriggerFailedError, describe
+from headrace.exceptions import HistoryError, TransferError, TriggerFailedError, describe
 from headrace.references import ResultReference
 from headrace.run_context import context
 from headrace.signals import FAIL
@@ -357,6 +357,9 @@ class Driver:
                 self._submit_chain(work, others)
             else:
                 self._submit(work)
+        except HistoryError:
+            # What follows could not be taken down.
+            raise
         except TransferError as error:
             self._inbox.put(Outcome(work.key, Failed(describe(error), error)))
         except Exception as error:  # noqa: BLE001 - an executor is a plugin: if it refuses a task, that task has failed

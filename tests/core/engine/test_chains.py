@@ -16,6 +16,8 @@ from headrace import Engine, Flow, config, context, signals, task
 from headrace.abc import Executor
 from headrace.engine.recorded_runs import open_history
 from headrace.engine.staying import StayingScheduler
+from headrace.exceptions import HistoryError
+from headrace.history.recording import FileJournal
 from headrace.history.staying import Staying
 from headrace.states import Scheduled, State, Success, TimedOut
 from headrace.tasks import Task
@@ -274,6 +276,22 @@ def test_what_may_stay_in_a_resumed_run_is_not_handed_over_early(may_stay):
         scheduler.settle(decision[0], decision[1] or Success())
     assert decision is not None
     assert (scheduler.follower(decision[0]) is None) is may_stay
+
+
+def test_a_history_that_cannot_take_down_what_follows_ends_the_run(project, monkeypatch):
+    began = iter([None, HistoryError("The disk is full.")])
+
+    def say(journal: object, *what: object) -> None:
+        error = next(began)
+        if error is not None:
+            raise error
+
+    flow, _ = chain(["go"] * 3)
+    executor = ChainingExecutor()
+    monkeypatch.setattr(FileJournal, "began", say)
+    with pytest.raises(HistoryError, match="The disk is full"):
+        flow.run(executor=executor, record=True)
+    assert (executor.chains, executor.submitted) == ([], [])
 
 
 def test_a_run_that_is_given_up_leaves_every_piece_in_a_state():
