@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from headrace.abc import Capability
 from headrace.engine.chains import Chains
+from headrace.engine.handover import Handover
 from headrace.engine.interrupts import Interrupts
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.retrying import retry_state
-from headrace.engine.worker import NOT_BEGUN, Outcome, Work
-from headrace.exceptions import HistoryError, TransferError, TriggerFailedError, describe
-from headrace.references import ResultReference
+from headrace.engine.worker import NOT_BEGUN
+from headrace.exceptions import TriggerFailedError, describe
 from headrace.run_context import context
 from headrace.signals import FAIL
 from headrace.states import Cancelled, Cancelling, Failed, Pending, Queued, Retrying, Running, State
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from headrace.abc import Executor, ExecutorContext
     from headrace.clock import Clock
-    from headrace.engine.async_tasks import LoopThread
     from headrace.engine.interrupts import Order
     from headrace.engine.limits import Limits
     from headrace.engine.plan import Plan
@@ -35,13 +34,12 @@ if TYPE_CHECKING:
     from headrace.engine.task_runs import TaskRun
     from headrace.engine.transitions import Transitions
     from headrace.engine.values import ValueKeeper
+    from headrace.engine.worker import Outcome, Work
     from headrace.results import ResultKeeper
     from headrace.run_context import RunFrame
 
 __all__ = ["Driver"]
 
-# How many coroutines are begun before others have ended.
-_MOST_ON_LOOP: Final = 1000
 # How many children of one map wait for slots at once; the others are made when these have gone on.
 _MOST_IN_LINE: Final = 1000
 _NOTHING: Final[Mapping[int, Callable[[Work], Work]]] = {}
@@ -85,16 +83,14 @@ class Driver:
         self._frame = frame
         self._transitions = transitions
         self._values = values
-        self._keeper = keeper
-        self._arrangements = arrangements
         self._recorder = recorder
         self._cancel_grace = cancel_grace
         self._on_pause = on_pause
         self._inbox: SimpleQueue[Outcome | None] = SimpleQueue()
-        self._in_flight: dict[int, TaskRun] = {}
-        self._chains = Chains(scheduler, self._handed_out, self._conclude, self._carry_out)
-        self._takes_chains = Capability.CHAINS in executor.capabilities
-        self._next_key = 0
+        self._handover = Handover(
+            executor, self._inbox.put, frame=frame, keeper=keeper, arrangements=arrangements, recorder=recorder
+        )
+        self._chains = Chains(scheduler, self._handover.make, self._conclude, self._carry_out)
         self._interrupts = Interrupts(
             self._inbox,
             driving=Driver._loop.__code__,
@@ -111,9 +107,6 @@ class Driver:
         # What to raise in the end, since somebody asked to see the first failure.
         self.error: BaseException | None = None
         self._stack = ExitStack()
-        # Coroutines of tasks share one event loop, which is started when the first one is due.
-        self._event_loop: LoopThread | None = None
-        self._waiting_on_loop = 0
 
     @property
     def interrupted(self) -> bool:
@@ -132,7 +125,7 @@ class Driver:
     def why_left(self) -> str:
         """Return what is said of a run that is left now, before it has ended. May be called in any thread."""
         again = "It was interrupted again before it had ended." if self._interrupts.count else _LEFT
-        names = [run.name for run in list(self._in_flight.values())]
+        names = [run.name for run in list(self._handover.in_flight.values())]
         under_way = ", ".join(names[:_MOST_NAMED]) + (" and more" if len(names) > _MOST_NAMED else "")
         return again + (f" Under way: {under_way}." if names else "")
 
@@ -147,6 +140,7 @@ class Driver:
             except KeyboardInterrupt:
                 self._begin_nothing()
                 return
+            self._stack.callback(self._handover.close)
             self._stack.enter_context(self._interrupts)
             self._loop()
             if Capability.KEEPS_RESULTS in self._executor.capabilities:
@@ -200,7 +194,7 @@ class Driver:
             self._stack.callback(enclosing.inner.discard, self._interrupts.request)
 
     def _loop(self) -> None:
-        in_flight, inbox, scheduler = self._in_flight, self._inbox, self._scheduler
+        in_flight, inbox, scheduler = self._handover.in_flight, self._inbox, self._scheduler
         if self._interrupts.pending:
             self._cancel()
         while True:
@@ -217,12 +211,12 @@ class Driver:
 
     def _fill(self) -> None:
         """Begin as much as the executor takes."""
-        in_flight, scheduler, limits, early = self._in_flight, self._scheduler, self._limits, self._chains.early
+        handover, scheduler, limits, early = self._handover, self._scheduler, self._limits, self._chains.early
         capacity = self._executor.capacity
         if limits is not None:
             # For whoever gets the slot that was asked for.
             capacity -= limits.asking
-        while len(in_flight) - self._waiting_on_loop < capacity and self._waiting_on_loop < _MOST_ON_LOOP:
+        while handover.has_room(capacity):
             if limits is not None and limits.waiting:
                 if limits.free:
                     self._execute(limits.free.popleft())
@@ -291,13 +285,13 @@ class Driver:
         if self._interrupts.pending:
             self._cancel()
         if outcome is not None:
-            run = self._in_flight.pop(outcome.key, None)
-            if run is not None:
-                self._waiting_on_loop -= run.node.task.is_async
-                if self._chains.early and run in self._chains.early:
-                    self._hear_early(run, outcome.state)
-                else:
-                    self._conclude(run, outcome.state)
+            run = self._handover.returned(outcome.key)
+            if run is None:
+                return
+            if self._chains.early and run in self._chains.early:
+                self._hear_early(run, outcome.state)
+            else:
+                self._conclude(run, outcome.state)
             return
         if self._limited is not None:
             self._limit(self._limited)
@@ -307,8 +301,7 @@ class Driver:
 
     def _is_full(self) -> bool:
         """Tell whether nothing more could be run."""
-        busy = len(self._in_flight) - self._waiting_on_loop + (self._limits.asking if self._limits else 0)
-        return busy >= self._executor.capacity or self._waiting_on_loop >= _MOST_ON_LOOP
+        return not self._handover.has_room(self._executor.capacity - (self._limits.asking if self._limits else 0))
 
     # -- one task run --------------------------------------------------------------------------------------------
 
@@ -351,35 +344,7 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - results that are flattened are iterated over, which is user code
             self._conclude(run, Failed(f"Its arguments could not be prepared: {describe(error)}", error))
             return
-        work = self._handed_out(run, arguments)
-        try:
-            if self._takes_chains and (others := self._followers(run, work)):
-                self._submit_chain(work, others)
-            else:
-                self._submit(work)
-        except HistoryError:
-            # What follows could not be taken down.
-            raise
-        except TransferError as error:
-            self._inbox.put(Outcome(work.key, Failed(describe(error), error)))
-        except Exception as error:  # noqa: BLE001 - an executor is a plugin: if it refuses a task, that task has failed
-            self._inbox.put(work.failed(error))
-
-    def _followers(self, run: TaskRun, work: Work) -> list[Work]:
-        """Return what is handed over together with ``work``, since it follows on it and there is nothing else to do."""
-        special = self._limits is not None or run.node.index in self._arrangements or work.task.is_async
-        if special or self._chains.follower(run) is None:
-            return []
-        room = self._executor.capacity - len(self._in_flight) + self._waiting_on_loop
-        return list(self._chains.followers(run, work, min(self._executor.chain_length(work) - 1, room)))
-
-    def _submit_chain(self, first: Work, others: list[Work]) -> None:
-        try:
-            self._executor.submit_chain([first, *others], self._inbox.put)
-        except Exception:
-            for work in others:
-                self._inbox.put(work.not_begun())
-            raise
+        self._handover.submit(run, arguments, self._chains if self._limits is None else None)
 
     def _decide_early(self, run: TaskRun, verdict: State | None) -> None:
         """Do what the scheduler says of a run that was handed over early: now others hear that it runs."""
@@ -395,45 +360,6 @@ class Driver:
                 # Others have heard that it runs.
                 self._transitions.enter(run, Pending(NOT_BEGUN.message))
         self._chains.hear(run, outcome)
-
-    def _handed_out(self, run: TaskRun, arguments: dict[str, Any]) -> Work:
-        """Return the work of ``run``, which counts as begun from now on."""
-        if self._recorder is not None:
-            self._recorder.began(run)
-        key = self._next_key
-        self._next_key = key + 1
-        node = run.node
-        work = Work(
-            key,
-            node.task,
-            node.slug,
-            arguments,
-            run.map_index,
-            run.attempt,
-            run.loop,
-            run.resumed,
-            self._frame,
-            self._keeper if node.task.checkpoint is not False else None,
-        )
-        if self._arrangements and node.index in self._arrangements:
-            work = self._arrangements[node.index](work)
-        self._in_flight[key] = run
-        return work
-
-    def _submit(self, work: Work) -> None:
-        """Hand ``work`` to the executor, or to the event loop if its task is a coroutine function."""
-        if not work.task.is_async:
-            self._executor.submit(work, self._inbox.put)
-            return
-        if Capability.KEEPS_RESULTS in self._executor.capabilities:
-            work.arguments = {name: _fetched(value, {}) for name, value in work.arguments.items()}
-        if self._event_loop is None:
-            from headrace.engine.async_tasks import LoopThread  # noqa: PLC0415 - asyncio is slow to import
-
-            self._event_loop = LoopThread()
-            self._stack.callback(self._event_loop.close)
-        self._waiting_on_loop += 1
-        self._event_loop.submit(work, self._inbox.put)
 
     def _conclude(self, run: TaskRun, state: State) -> None:
         """Turn what a task did into the state its run is in now."""
@@ -518,9 +444,8 @@ class Driver:
             self._inbox.put(work.cancelled())
         if Capability.CANCEL in self._executor.capabilities:
             self._executor.cancel(force=False)
-        if self._event_loop is not None:
-            self._event_loop.cancel()
-        for run in self._in_flight.values():
+        self._handover.cancel_coroutines()
+        for run in self._handover.in_flight.values():
             if self._transitions.concern(run):
                 run.state = self._transitions.enter(run, Cancelling("Asked to stop."))
 
@@ -546,27 +471,13 @@ class Driver:
 
     def _abandon(self) -> None:
         """Stop waiting for what still runs."""
-        for run in list(self._in_flight.values()):
+        for run in list(self._handover.in_flight.values()):
             left = Cancelled("Was still running when the run gave up waiting for it.")
             if run in self._chains.early:
                 self._hear_early(run, left)
             else:
                 self._enter(run, left)
-        self._in_flight.clear()
+        self._handover.forget()
         self._killed = False
         # What cleans up begins only now, and gets as much time.
         self._give_up_at = self._clock.now() + self._cancel_grace
-
-
-def _fetched(value: Any, known: dict[int, list[Any]]) -> Any:
-    """Return an argument as a task in this process gets it: what an executor kept elsewhere is fetched.
-
-    ``known`` are the lists that were met on the way, by id: one may hold itself.
-    """
-    if not isinstance(value, list):
-        return value.load() if isinstance(value, ResultReference) else value
-    if id(value) not in known:
-        made: list[Any] = []
-        known[id(value)] = made
-        made.extend(_fetched(item, known) for item in value)
-    return known[id(value)]

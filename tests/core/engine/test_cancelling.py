@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +15,7 @@ import pytest
 
 from headrace import Engine, Flow, config, context, resource_manager, signals, task
 from headrace.abc import RunStore
+from headrace.engine import handover
 from headrace.exceptions import DefinitionTypeError, FlowDefinitionError
 from headrace.states import Cancelled, Failed, State, Success, TimedOut
 from headrace.testing import VirtualClock
@@ -295,6 +298,21 @@ class TestTimeout:
         flow.timeout = 0.3
         assert isinstance(flow.run(executor="local"), TimedOut)
         assert (room.open, room.cleaned) == (True, 1)
+
+    def test_what_had_no_room_beside_coroutines_that_do_not_end_has_not_begun(self, monkeypatch):
+        @task
+        async def stay() -> None:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.1)
+
+        with Flow("stubborn") as flow:
+            tasks = [stay() for _ in range(3)]
+        monkeypatch.setattr(handover, "_MOST_ON_LOOP", 2)
+        with config.set_temporary_config({"engine.cancel_grace": 0.1}):
+            states = flow.run(timeout=0.2).result
+        assert [states[each].message.split()[0] for each in tasks] == ["Was", "Was", "The"]
 
     def test_a_run_in_time_is_as_ever(self):
         with Flow("quick", timeout=timedelta(seconds=30)) as flow:
