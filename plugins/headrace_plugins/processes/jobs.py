@@ -107,6 +107,7 @@ class WorkerHandle:
             "output",
             "page",
             "recalling",
+            "said",
         ),
         *("_known", "retired"),
     )
@@ -133,6 +134,8 @@ class WorkerHandle:
             theirs.close()
         self.id = id_
         self.output = output
+        # What it has sent that is to be shown, and its answers: both after what it wrote before.
+        self.said: list[Message] = []
         self.answers: list[Message] = []
         self.jobs: dict[int, Job] = {}
         self.is_quick = True

@@ -295,17 +295,17 @@ class Pool:
                 self._close(worker)
             return
         self._sort(worker)
+        if worker.said:
+            self._take_output(worker)
         self._heed(worker)
 
     def _sort(self, worker: WorkerHandle) -> None:
-        """Do at once what messages of a worker ask for, and keep its answers."""
+        """Learn at once what is secret from the messages of a worker, and keep what it has said, and its answers."""
         while (message := worker.channel.take()) is not None:
-            if message.kind == Kind.RECORD:
-                show_record(message)
-            elif message.kind == Kind.PRINT:
-                show_text(message)
-            elif message.kind == Kind.SECRETS:
+            if message.kind == Kind.SECRETS:
                 learn_secrets(message)
+            elif message.kind in (Kind.RECORD, Kind.PRINT):
+                worker.said.append(message)
             else:
                 worker.answers.append(message)
 
@@ -317,13 +317,19 @@ class Pool:
             self._conclude(worker, answers)
 
     def _take_output(self, worker: WorkerHandle) -> None:
-        if worker.output is None:
-            return
-        self._crew.read_output(worker)
-        # The secrets that the worker knew when it wrote this are in its channel by now.
-        while not worker.closed and worker.channel.is_ready() and worker.channel.read():
-            self._sort(worker)
-        worker.output.hand_on()
+        """Show what a worker has written, and then what it has said."""
+        if worker.output is not None:
+            self._crew.read_output(worker)
+            # The secrets that the worker knew when it wrote this are in its channel by now.
+            while not worker.closed and worker.channel.is_ready() and worker.channel.read():
+                self._sort(worker)
+            worker.output.hand_on()
+        said, worker.said = worker.said, []
+        for message in said:
+            if message.kind == Kind.RECORD:
+                show_record(message)
+            else:
+                show_text(message)
 
     def _conclude(self, worker: WorkerHandle, answers: list[Message]) -> None:
         """Take in what a worker has answered, give it more to do, and deliver."""

@@ -178,6 +178,22 @@ def test_a_run_that_is_not_recorded_replaces_nothing(capsys):
     assert seen == [before]
 
 
+@pytest.mark.parametrize("executor", ["local", "threads", "processes"])
+def test_what_is_logged_comes_after_what_was_printed_before(store, executor):
+    @task
+    def talk(lines):
+        for number in range(lines):
+            print(number, "x" * 1000)
+        context.logger.warning("said last")
+
+    with Flow("in order") as flow:
+        talk.map([0, 1, 5, 50, 500] * 4)
+    flow.run(record=store, executor=executor)
+    for index in range(20):
+        *_, last = said(store, "talk-1", map_index=index)
+        assert last[-1] == "said last"
+
+
 def test_what_is_kept_is_bounded_by_the_configuration(store):
     @task
     def talk():
