@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from headrace.abc import Capability
 from headrace.engine.chains import Chains
-from headrace.engine.handover import Handover
+from headrace.engine.handover import MOST_ON_LOOP, Handover
 from headrace.engine.interrupts import Interrupts
 from headrace.engine.pausing import ask_on_terminal
 from headrace.engine.retrying import retry_state
@@ -212,11 +212,12 @@ class Driver:
     def _fill(self) -> None:
         """Begin as much as the executor takes."""
         handover, scheduler, limits, early = self._handover, self._scheduler, self._limits, self._chains.early
+        in_flight = handover.in_flight
         capacity = self._executor.capacity
         if limits is not None:
             # For whoever gets the slot that was asked for.
             capacity -= limits.asking
-        while handover.has_room(capacity):
+        while len(in_flight) - handover.on_loop < capacity and handover.on_loop < MOST_ON_LOOP:
             if limits is not None and limits.waiting:
                 if limits.free:
                     self._execute(limits.free.popleft())
@@ -227,10 +228,11 @@ class Driver:
             decision = scheduler.next()
             if decision is None:
                 break
-            if early and decision[0] in early:
-                self._decide_early(*decision)
+            run, state = decision
+            if early and run in early:
+                self._decide_early(run, state)
             else:
-                self._carry_out(*decision)
+                self._carry_out(run, state)
 
     def _carry_out(self, run: TaskRun, state: State | None) -> None:
         """Do what the scheduler says."""
@@ -301,7 +303,8 @@ class Driver:
 
     def _is_full(self) -> bool:
         """Tell whether nothing more could be run."""
-        return not self._handover.has_room(self._executor.capacity - (self._limits.asking if self._limits else 0))
+        busy = self._handover.busy + (self._limits.asking if self._limits else 0)
+        return busy >= self._executor.capacity or self._handover.on_loop >= MOST_ON_LOOP
 
     # -- one task run --------------------------------------------------------------------------------------------
 

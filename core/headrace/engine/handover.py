@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from headrace.results import ResultKeeper
     from headrace.run_context import RunFrame
 
-__all__ = ["Handover"]
+__all__ = ["MOST_ON_LOOP", "Handover"]
 
-# How many coroutines are begun before others have ended.
-_MOST_ON_LOOP: Final = 1000
+MOST_ON_LOOP: Final = 1000
+"""How many coroutines are begun before others have ended."""
 
 
 class Handover:
@@ -115,9 +115,10 @@ class Handover:
         self.in_flight.clear()
         self.on_loop = 0
 
-    def has_room(self, capacity: int) -> bool:
-        """Tell whether more can be handed over, if the executor may have ``capacity`` pieces of work."""
-        return len(self.in_flight) - self.on_loop < capacity and self.on_loop < _MOST_ON_LOOP
+    @property
+    def busy(self) -> int:
+        """How many pieces of work the executor has."""
+        return len(self.in_flight) - self.on_loop
 
     def cancel_coroutines(self) -> None:
         """Ask the coroutines that are under way to end."""
@@ -133,8 +134,8 @@ class Handover:
         """Return what is handed over together with ``work``, since it follows on it and there is nothing else to do."""
         if run.node.index in self._arrangements or work.task.is_async or chains.follower(run) is None:
             return []
-        room = self._executor.capacity - len(self.in_flight) + self.on_loop
-        return list(chains.followers(run, work, min(self._executor.chain_length(work) - 1, room)))
+        count = min(self._executor.chain_length(work) - 1, self._executor.capacity - self.busy)
+        return list(chains.followers(run, work, count))
 
     def _submit_chain(self, first: Work, others: list[Work]) -> None:
         try:

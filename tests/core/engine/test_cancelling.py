@@ -15,7 +15,7 @@ import pytest
 
 from headrace import Engine, Flow, config, context, resource_manager, signals, task
 from headrace.abc import RunStore
-from headrace.engine import handover
+from headrace.engine import driver
 from headrace.exceptions import DefinitionTypeError, FlowDefinitionError
 from headrace.states import Cancelled, Failed, State, Success, TimedOut
 from headrace.testing import VirtualClock
@@ -309,7 +309,7 @@ class TestTimeout:
 
         with Flow("stubborn") as flow:
             tasks = [stay() for _ in range(3)]
-        monkeypatch.setattr(handover, "_MOST_ON_LOOP", 2)
+        monkeypatch.setattr(driver, "MOST_ON_LOOP", 2)
         with config.set_temporary_config({"engine.cancel_grace": 0.1}):
             states = flow.run(timeout=0.2).result
         assert [states[each].message.split()[0] for each in tasks] == ["Was", "Was", "The"]
