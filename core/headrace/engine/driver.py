@@ -104,6 +104,8 @@ class Driver:
         self._limited: frozenset[str] | None = None
         self._give_up_at: float | None = None
         self._killed = False
+        # Whether there was an executor to run anything.
+        self.began = False
         # What to raise in the end, since somebody asked to see the first failure.
         self.error: BaseException | None = None
         self._stack = ExitStack()
@@ -140,6 +142,7 @@ class Driver:
             except KeyboardInterrupt:
                 self._begin_nothing()
                 return
+            self.began = True
             self._stack.callback(self._handover.close)
             self._stack.enter_context(self._interrupts)
             self._loop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import platform
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -17,14 +18,14 @@ from headrace.engine.garbage import collector_paused
 from headrace.engine.histories import open_history
 from headrace.engine.recorded_parameters import kept_parameters
 from headrace.engine.recording import Recorder
-from headrace.exceptions import HistoryError, UnhashableArgumentError
+from headrace.exceptions import HistoryError, UnhashableArgumentError, describe
 from headrace.fault_points import reached
 from headrace.hashing import digest, digest_arguments
 from headrace.history.keeping import RecordingKeeper, folder_of
 from headrace.history.log_capture import RunLogs
 from headrace.history.records import UNMAPPED, EdgeRecord, RunQuery, RunRecord, TaskRecord
 from headrace.history.sealing import KEY_FILE, KEY_VARIABLE, Sealer, has_key, project_key
-from headrace.masking import masker
+from headrace.masking import mask, masker
 from headrace.parameters import Parameter
 from headrace.project import make_private, project_folder
 from headrace.serializers import PickleSerializer
@@ -107,6 +108,14 @@ class Recording:
         reached("run.ending")
         self._journal.ended(type(state).__name__, state.message, state.timestamp)
         reached("run.ended")
+
+
+    def never_began(self, error: Exception, at: float) -> None:
+        """Say that nothing of the run could begin, and why."""
+        self.logs.finish()
+        # The error is what the user has to hear of.
+        with suppress(HistoryError):
+            self._journal.ended("Failed", mask(describe(error)), at)
 
 
 def begin_recording(

@@ -277,7 +277,12 @@ class _Run:
             running.result = self._task_states()
             return running
         self._scheduler.start(brought)
-        driver.run(self._executor_context(recording))
+        try:
+            driver.run(self._executor_context(recording))
+        except Exception as error:
+            if recording is not None and not driver.began:
+                recording.never_began(error, self._engine.clock.now())
+            raise
         final = self._end(transitions, running, driver)
         if recording is not None:
             recording.ended(final)

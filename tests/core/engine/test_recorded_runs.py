@@ -18,9 +18,10 @@ from headrace.engine.recorded_runs import open_history, task_records
 from headrace.engine.resumed_runs import find_run, prepare_resume
 from headrace.engine.runs import RunOptions, new_run_id
 from headrace.engine.wishes import Wishes
-from headrace.exceptions import HistoryError, SealError
+from headrace.exceptions import ExecutorError, HistoryError, SealError
 from headrace.history import RunQuery, RunRecord
 from headrace.states import State, Success
+from headrace_plugins.threads import ThreadsExecutor
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -224,6 +225,20 @@ def test_a_place_that_cannot_be_written_costs_a_warning_and_not_the_run(
     flow, _ = counting(set())
     assert flow.run(record=True).is_successful()
     assert "This run is not recorded" in caplog.text
+
+
+def test_a_run_whose_executor_does_not_start_says_why_and_can_be_resumed() -> None:
+    class Absent(ThreadsExecutor):
+        def start(self, *_: Any) -> None:
+            raise ExecutorError("The cluster is gone.")
+
+    flow, calls = counting(set())
+    with pytest.raises(ExecutorError):
+        flow.run(record=True, executor=Absent())
+    with open_history(True, Engine()) as store:
+        run = store.run("latest")
+    assert (run.state, run.message, calls) == ("Failed", "ExecutorError: The cluster is gone.", [])
+    assert flow.resume(executor="local").is_successful()
 
 
 KILLED = """
