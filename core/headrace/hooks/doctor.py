@@ -121,8 +121,10 @@ def describe(record: PluginRecord) -> Description:
 
 
 def _documentation(described: object) -> str:
-    # inspect gives an instance the text of its class, which is not about this plugin.
-    return inspect.getdoc(described) or "" if inspect.isclass(described) or inspect.ismodule(described) else ""
+    # An instance has the text of its class, and `inspect.getdoc` gives a class that of the one above it: neither is about
+    # this plugin.
+    named = inspect.isclass(described) or inspect.ismodule(described)
+    return inspect.cleandoc(described.__doc__ or "") if named else ""
 
 
 def _death(code: int, errors: str) -> str:

@@ -124,6 +124,11 @@ def test_description_lists_what_a_plugin_offers(site: Any) -> None:
     assert json.loads(json.dumps(told.to_dict()))["options"][0]["name"] == "workers"
 
 
+def test_description_does_not_repeat_what_the_interface_says_of_itself(site: Any) -> None:
+    site.add_executor("headrace-one", "one", "doc_silent")
+    assert describe(only(site)).documentation == ""
+
+
 def test_description_of_an_observer_has_its_documentation(site: Any) -> None:
     module = '"""Counts."""\nfrom headrace.plugins import hookimpl\n@hookimpl\ndef headrace_engine_started(): ...'
     site.add_observer("headrace-count", "doc_count", module)
