@@ -121,8 +121,8 @@ def describe(record: PluginRecord) -> Description:
 
 
 def _documentation(described: object) -> str:
-    # An instance has the text of its class, and `inspect.getdoc` gives a class that of the one above it: neither is about
-    # this plugin.
+    # An instance has the text of its class, and `inspect.getdoc` gives a class that of the one above it: neither is
+    # about this plugin.
     named = inspect.isclass(described) or inspect.ismodule(described)
     return inspect.cleandoc(described.__doc__ or "") if named else ""
 

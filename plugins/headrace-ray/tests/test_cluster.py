@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from headrace import Flow, task
+from headrace import Flow, Parameter, task
 from headrace.abc import ExecutorContext
-from headrace.exceptions import ExecutorError
+from headrace.exceptions import ExecutorError, PluginOptionError
 from headrace_ray import RayExecutor, environment, worker
 from headrace_ray.worker import Head
 
@@ -136,7 +136,7 @@ def test_a_cluster_that_cannot_be_reached_is_an_error_that_says_where_and_how_lo
 import socket
 from headrace.exceptions import ExecutorError
 silent = socket.create_server(("127.0.0.1", 0))
-addresses = ["127.0.0.1:1", f"127.0.0.1:{{silent.getsockname()[1]}}", "no-port", "ray://127.0.0.1:10001"]
+addresses = ["127.0.0.1:1", f"127.0.0.1:{{silent.getsockname()[1]}}"]
 found = []
 for address in addresses:
     began = time.monotonic()
@@ -147,7 +147,7 @@ for address in addresses:
 print(json.dumps(found), flush=True)
 os._exit(0)
 """
-    refused, silent, wrong, client = _output(tmp_path, text)
+    refused, silent = _output(tmp_path, text)
     for message, seconds in (refused, silent):
         assert "'127.0.0.1:" in message
         assert "could not be reached within 1." in message
@@ -155,8 +155,56 @@ os._exit(0)
         assert seconds < 10
     assert "refused" in refused[0]
     assert "does not answer as Ray would" in silent[0]
-    assert "expected HOST:PORT" in wrong[0]
-    assert "ray job submit" in client[0]
+
+
+def test_what_is_no_address_is_refused_before_the_run():
+    with pytest.raises(PluginOptionError, match="expected HOST:PORT or 'auto'"):
+        RayExecutor("no-port")
+    with pytest.raises(PluginOptionError, match="ray job submit"):
+        RayExecutor("ray://127.0.0.1:10001")
+
+
+def test_a_cluster_that_nobody_has_started_cannot_be_joined(tmp_path):
+    text = f"""{_FLOW}
+from headrace.exceptions import ExecutorError
+os.environ.pop("RAY_ADDRESS", None)
+import ray
+def init(**arguments):
+    raise ConnectionError("Could not find any running Ray instance.")
+ray.init = init
+try:
+    flow.run(executor=RayExecutor("auto"))
+except ExecutorError as error:
+    print(json.dumps(str(error)), flush=True)
+os._exit(0)
+"""
+    assert "no Ray on this machine to join" in _output(tmp_path, text)
+
+
+def test_what_ray_is_started_with_is_named_when_it_cannot_be(tmp_path):
+    text = f"""{_FLOW}
+from headrace.exceptions import ExecutorError
+try:
+    flow.run(executor=RayExecutor(init_kwargs={{"objct_store_memory": 1}}))
+except ExecutorError as error:
+    print(json.dumps(str(error)), flush=True)
+os._exit(0)
+"""
+    message = _output(tmp_path, text)
+    assert "objct_store_memory" in message
+    assert "Look at `init_kwargs` of executor 'ray'." in message
+
+
+def test_runs_inside_of_tasks_that_hold_all_cpus_go_on():
+    step = task(lambda number: number + 1, name="step")
+    with Flow("inner", executor="ray") as inner:
+        last = Parameter("start")
+        for _ in range(3):
+            last = step(last)
+    with Flow("outer") as outer:
+        runs = [inner(start=number) for number in range(2 * int(ray.cluster_resources()["CPU"]))]
+    states = outer.run(executor="ray", timeout=60).result
+    assert all(states[each].is_successful() for each in runs)
 
 
 def test_the_ray_that_a_process_is_connected_to_is_used_and_left_alone():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -14,7 +15,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from headrace.exceptions import ExecutorError, describe
+from headrace.exceptions import ExecutorError, PluginOptionError, describe
 from headrace_ray import environment
 from headrace_ray.shown import unheard
 
@@ -44,6 +45,10 @@ class Settings:
     init_kwargs: dict[str, Any] = field(default_factory=dict)
     connect_timeout: float
 
+    def __post_init__(self) -> None:
+        if self.address is not None and not self.starts:
+            _check_address(self.address)
+
     @property
     def starts(self) -> bool:
         """Whether a Ray of our own is asked for."""
@@ -55,6 +60,20 @@ class Settings:
         return "a local Ray" if self.starts else f"Ray at {self.address!r}"
 
 
+def _check_address(address: str) -> None:
+    """Raise `PluginOptionError` for what is no address of a cluster, or of the wrong kind."""
+    if address.startswith("ray://"):
+        raise PluginOptionError(
+            f"{address!r} is an address for Ray's client, which cannot do what executor 'ray' needs.",
+            hint="Start the run on a node of the cluster, as with `ray job submit`, and say `address='auto'`.",
+        )
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and port.isdecimal()):
+        raise PluginOptionError(
+            f"Executor 'ray' got {address!r} as the address of a cluster; expected HOST:PORT or 'auto'."
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
     """What a run knows of the Ray it uses.
@@ -63,11 +82,13 @@ class Connection:
         own: whether the connection ends with the run.
         fixed: whether no nodes will join.
         runtime_env: what each task has to ask for, since the connection was made without it.
+        held: how many CPUs the Ray task has that this run is part of, and that does nothing but wait for it.
     """
 
     own: bool
     fixed: bool
     runtime_env: dict[str, Any] | None = None
+    held: int = 0
 
     def nodes(self) -> list[dict[str, float]]:
         """Return the resources of each node."""
@@ -122,10 +143,23 @@ def connect(settings: Settings, versions: Mapping[str, str], stack: ExitStack) -
         if own:
             _process.users += 1
             stack.callback(_leave)
-    connection = Connection(own=own, fixed=own and settings.starts, runtime_env=None if own else settings.runtime_env)
+    connection = Connection(
+        own=own,
+        fixed=own and settings.starts,
+        runtime_env=None if own else settings.runtime_env,
+        held=0 if own else _held(),
+    )
     if not (connection.fixed and settings.runtime_env is None):
         _check_versions(settings, versions)
     return connection
+
+
+def _held() -> int:
+    context = ray.get_runtime_context()
+    if context.get_task_id() is None:
+        return 0
+    assigned: Callable[[], dict[str, float]] = context.get_assigned_resources
+    return math.ceil(assigned().get("CPU", 0))
 
 
 def _leave() -> None:
@@ -191,16 +225,10 @@ def _begin(settings: Settings) -> _Anchor:
 def _reach(settings: Settings, deadline: float) -> None:
     """Make sure that somebody listens, of which Ray itself takes minutes to despair."""
     address = os.environ.get("RAY_ADDRESS", "auto") if settings.address == "auto" else settings.address or ""
-    if address.startswith("ray://"):
-        raise ExecutorError(
-            f"{address!r} is an address for Ray's client, which cannot do what this executor needs.",
-            hint="Start the run on a node of the cluster, as with `ray job submit`, and say `address='auto'`.",
-        )
-    host, _, port = address.rpartition(":")
+    _check_address(address)
     if address == "auto":
         return
-    if not host or not port.isdecimal():
-        raise ExecutorError(f"{address!r} is no address of a Ray cluster; expected HOST:PORT or 'auto'.")
+    host, _, port = address.rpartition(":")
     began = time.monotonic()
     while True:
         try:
@@ -228,11 +256,19 @@ def _init(settings: Settings, arguments: dict[str, Any], deadline: float) -> _An
     except TimeoutError as error:
         raise _unreachable(settings, time.monotonic() - began, "it does not answer as Ray would") from error
     except ConnectionError as error:
+        if settings.address == "auto" and "RAY_ADDRESS" not in os.environ:
+            raise ExecutorError(
+                "There is no Ray on this machine to join, and RAY_ADDRESS names none.",
+                hint="Start one with `ray start --head`, say `address='HOST:PORT'`, or leave `address` out, "
+                "to start a Ray for the run.",
+            ) from error
         reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")
         raise _unreachable(settings, time.monotonic() - began, reason) from error
     except Exception as error:
         verb = "start" if settings.starts else "connect"
-        raise ExecutorError(f"Ray could not {verb}: {describe(error)}") from error
+        given = [f"`{name}`" for name in ("init_kwargs", "runtime_env") if getattr(settings, name)]
+        hint = f"Look at {' and '.join(given)} of executor 'ray'." if given else None
+        raise ExecutorError(f"Ray could not {verb}: {describe(error)}", hint=hint) from error
     return anchor
 
 

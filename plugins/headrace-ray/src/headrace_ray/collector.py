@@ -83,7 +83,7 @@ class Collector:
         self._mailbox = mailbox
         self._look_around = look_around
         self._looked = self._attended = time.monotonic()
-        self._departures = Departures(lambda: window.cpus, self._left, self._land)
+        self._departures = Departures(lambda: window.cpus, connection.held, self._left, self._land)
         self._inquiries = Inquiries(connection, lambda reports: self._new.put(partial(self._hear, reports)))
         self._deliveries = Deliveries(self._departures, window, store, take_output)
         # The flights that the thread looks after, by what it waits for.

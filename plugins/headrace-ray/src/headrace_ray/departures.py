@@ -27,16 +27,20 @@ class Departures:
 
     What there is flies while fewer flights of its task are under way than the cluster has CPUs; the rest waits for one
     of these to land, and what has come together by then flies together. So work is gathered only while there is more
-    than enough of it. ``left`` is called for each flight, and ``failed`` for one that Ray refuses, with the reason.
+    than enough of it. ``held`` CPUs are those of a Ray task that waits for all this: as many flights take its place, so
+    that something goes on where tasks that wait have all the CPUs there are. ``left`` is called for each flight, and
+    ``failed`` for one that Ray refuses, with the reason.
     """
 
     def __init__(
         self,
         cpus: Callable[[], int],
+        held: int,
         left: Callable[[Flight], object],
         failed: Callable[[Flight, Exception], object],
     ) -> None:
         self._cpus = cpus
+        self._places = held
         self._left = left
         self._failed = failed
         self._lock = Lock()
@@ -89,6 +93,7 @@ class Departures:
                 flight.landed = True
                 route.aloft -= 1
                 self._aloft -= 1
+                self._places += flight.in_place
                 route.moved = time.monotonic()
             route.due = bool(route.waiting)
             return route.due
@@ -142,6 +147,9 @@ class Departures:
         flight = Flight(passengers)
         flight.route.aloft += 1
         self._aloft += 1
+        if self._places and flight.route.in_place is not None:
+            self._places -= 1
+            flight.in_place = True
         flight.route.moved = flight.since
         try:
             flight.leave()

@@ -149,8 +149,10 @@ class Dispatcher:
         task, task_beside = self._sent_once(task, f"Task {work.task.name!r}")
         timed = work.task.timeout is not None
         head = Head(run, task, self._levels, self._versions, self.mailbox, timed, self._prints)
+        in_place = {**options, "num_cpus": 0} if self._connection.held and options.get("num_cpus", 1) else None
         route = Route(
             self._function.options(**options),
+            None if in_place is None else self._function.options(**in_place),
             worker.joined(head),
             run_beside + task_beside,
             mark=self._mark,

@@ -48,16 +48,31 @@ class Pace:
 class Route:
     """How work of one task goes: the Ray task, what all calls have in common, and what of it waits to fly together.
 
+    ``in_place`` is the same Ray task for work that takes the CPUs of the task which waits for it, if there is one.
     ``aloft`` is how many flights are under way, ``moved`` when the last of them left or landed, and ``due`` whether one
     has landed for which others waited.
     """
 
-    __slots__ = ("aloft", "cpus", "due", "function", "head", "mark", "moved", "pace", "parts", "timed", "waiting")
+    __slots__ = (
+        "aloft",
+        "cpus",
+        "due",
+        "function",
+        "head",
+        "in_place",
+        "mark",
+        "moved",
+        "pace",
+        "parts",
+        "timed",
+        "waiting",
+    )
 
     def __init__(
-        self, function: Any, head: bytes, parts: tuple[Any, ...], *, mark: str, timed: bool, cpus: float
+        self, function: Any, in_place: Any, head: bytes, parts: tuple[Any, ...], *, mark: str, timed: bool, cpus: float
     ) -> None:
         self.function = function
+        self.in_place = in_place
         self.head = head
         self.parts = parts
         self.mark = mark
@@ -99,12 +114,12 @@ class Flight:
     be. ``started`` is when a task with a timeout began, in seconds since the epoch, and ``deadline`` when it is to be
     killed, as `time.monotonic` counts. ``reply`` is what came back another way. ``asked`` is when it was last asked how
     far it is, and ``refused`` why Ray did not take it. ``lost`` is whether work of it was, so that what follows on that
-    in a chain does not count, whatever became of it.
+    in a chain does not count, whatever became of it, and ``in_place`` whether it takes the CPUs of who waits for it.
     """
 
     __slots__ = (
-        *("asked", "cancelled", "deadline", "departures", "landed", "late", "lost", "name", "passengers", "ref"),
-        *("refused", "reply", "result", "route", "sent", "since", "started"),
+        *("asked", "cancelled", "deadline", "departures", "in_place", "landed", "late", "lost", "name", "passengers"),
+        *("ref", "refused", "reply", "result", "route", "sent", "since", "started"),
     )
 
     def __init__(self, passengers: list[Passenger]) -> None:
@@ -118,6 +133,7 @@ class Flight:
         self.late = False
         self.landed = False
         self.lost = False
+        self.in_place = False
         self.refused: Exception | None = None
         self.departures = 0
         self.reply: Reply | None = None
@@ -154,4 +170,5 @@ class Flight:
             calls.append((passenger.call, places))
         self.sent = tuple(refs)
         batch = pickle.dumps(Batch(self.name, calls, self.passengers[-1].follows), pickle.HIGHEST_PROTOCOL)
-        self.ref, self.result = route.function.remote(route.head + batch, *route.parts, *self.sent)
+        function = route.in_place if self.in_place else route.function
+        self.ref, self.result = function.remote(route.head + batch, *route.parts, *self.sent)
