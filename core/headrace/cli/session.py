@@ -189,7 +189,7 @@ def _ask(report: _Report, names: list[str]) -> list[str]:
 
 
 def _engine(flow: Flow, request: Request, progress: Progress) -> Engine:
-    chosen = request.executor or flow.executor or config.current()["engine"]["executor"]
+    chosen = flow.executor or config.current()["engine"]["executor"] if request.executor is None else request.executor
     if not request.executor_options:
         return Engine(plugins=[progress], no_plugins=request.no_plugins)
     if not isinstance(chosen, str):

@@ -297,7 +297,8 @@ class _Run:
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def _executor(self, executor: str | Executor | None) -> Executor:
-        chosen = executor or self._flow.executor or self._engine.config["engine"]["executor"]
+        configured = self._flow.executor or self._engine.config["engine"]["executor"]
+        chosen = configured if executor is None else executor
         if isinstance(chosen, ExecutorInterface):
             return chosen
         if not isinstance(chosen, str):

@@ -259,6 +259,10 @@ class TestExecutors:
         with pytest.raises(DefinitionTypeError, match="Executor"):
             self.where(object())
 
+    def test_no_name_is_not_the_configured_one(self):
+        with pytest.raises(PluginNotFoundError, match="No executor named ''"):
+            self.where("")
+
     def test_a_class_instead_of_an_executor_says_how_to_make_one(self):
         with pytest.raises(DefinitionTypeError, match=r"Make one: `CountingExecutor\(\)`"):
             self.where(CountingExecutor)
