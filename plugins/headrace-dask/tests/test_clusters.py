@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_worker
 
 from headrace import Flow, config, task
 from headrace.abc import ExecutorContext
@@ -121,6 +122,7 @@ def test_options_are_checked_by_name_and_type() -> None:
         ({"address": "tcp://127.0.0.1"}, "missing port number"),
         ({"address": "here:there"}, "as the address of a scheduler"),
         ({"address": "http://127.0.0.1:8787"}, "unknown address scheme 'http'"),
+        ({"client_kwargs": {"timeot": 1}}, "`client_kwargs` .*Client does not know 'timeot'.* Did you mean 'timeout'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], told: str) -> None:
@@ -131,6 +133,61 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], told: s
 def test_a_cluster_class_that_cannot_be_imported_is_named() -> None:
     with pytest.raises(PluginOptionError, match=r"dask_nowhere\.Cluster"):
         run_small(DaskExecutor(cluster_class="dask_nowhere.Cluster"))
+
+
+def test_a_cluster_class_that_makes_something_else_is_told_what() -> None:
+    with pytest.raises(PluginOptionError, match=r"os.*getcwd, which made a str, and that is no Dask cluster"):
+        run_small(DaskExecutor(cluster_class=os.getcwd))
+
+
+def test_why_a_cluster_cannot_be_made_is_told() -> None:
+    """What Dask says first is only that a process of its own has not started."""
+    told = r"made by distributed\.LocalCluster: TypeError: .*'n_workrs'.*`cluster_kwargs`"
+    with pytest.raises(ExecutorError, match=told):
+        run_small(DaskExecutor(cluster_kwargs={"n_workrs": 1}))
+
+
+def test_why_a_cluster_cannot_adapt_is_told() -> None:
+    class Fixed(LocalCluster):
+        def adapt(self) -> None:
+            """Take no options."""
+
+    options = {**SMALL, "processes": False}
+    executor = DaskExecutor(cluster_class=Fixed, cluster_kwargs=options, adapt_kwargs={"maximun": 2})
+    with pytest.raises(ExecutorError, match=r"Fixed cannot adapt: TypeError: .*'maximun'.*`adapt_kwargs`"):
+        run_small(executor)
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": "soon"}, {"timeout": None}, {"security": {"tsl": 1}}, {"security": 5}])
+def test_client_options_of_wrong_values_are_no_matter_of_the_scheduler(address: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(PluginOptionError, match="`client_kwargs` of executor 'dask' cannot be used: "):
+        run_small(DaskExecutor(address=address, client_kwargs=wrong))
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_a_flow_inside_a_task_uses_the_cluster_of_the_task(processes: bool) -> None:
+    """The task lends its thread, of which there is only one, and gets it back."""
+
+    def inner() -> tuple[Any, bool]:
+        flow, last = small_flow()
+        before = get_worker().scheduler.address
+        with flow:
+            where = task(lambda: get_worker().scheduler.address, name="where")()
+        states = flow.run(executor="dask").result
+        return states[last].result, before == states[where].result
+
+    with Flow("outer") as flow:
+        last = task(inner, name="inner")()
+    options = {**SMALL, "threads_per_worker": 1, "processes": processes}
+    assert flow.run(executor=DaskExecutor(cluster_kwargs=options)).result[last].result == (8, True)
+
+
+def test_a_task_that_cannot_lend_its_thread_runs_no_flow_on_its_cluster(executor: Callable[..., Any]) -> None:
+    with Flow("outer") as flow:
+        last = task(lambda: run_small("dask"), name="inner", timeout=30)()
+    state = flow.run(executor=executor()).result[last]
+    assert isinstance(state.result, ExecutorError)
+    assert "Take the `timeout` off" in str(state.result)
 
 
 def test_a_scheduler_that_cannot_be_reached_is_named() -> None:

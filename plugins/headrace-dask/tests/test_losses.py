@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
 from collections.abc import Callable
+from logging.handlers import QueueHandler
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Timer
 from typing import Any
 
@@ -192,6 +195,26 @@ def test_a_run_ends_when_its_scheduler_does_not_answer(
         assert isinstance(state.result, ExecutorError)
         assert cluster.address in str(state.result)
         assert told in str(state.result)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_dask_says_nothing_of_a_lost_scheduler_unless_asked(own_cluster: Callable[..., Any], debug: bool) -> None:
+    """The run has said it, with what to do next."""
+    said: list[logging.LogRecord] = []
+    handler = QueueHandler(SimpleQueue())
+    handler.enqueue = said.append  # type: ignore[method-assign]
+    logger = logging.getLogger("distributed.client")
+    cluster = own_cluster(n_workers=1)
+    with Flow("headless") as flow:
+        hit = task(_signal, name="hit")(cluster.pid, signal.SIGKILL)
+    logger.addHandler(handler)
+    try:
+        state = flow.run(executor=DaskExecutor(address=cluster.address, debug=debug)).result[hit]
+    finally:
+        logger.removeHandler(handler)
+    assert "Start its scheduler again" in str(state.result)
+    assert "headrace resume" in str(state.result)
+    assert bool(said) == debug
 
 
 def test_workers_of_this_machine_come_back_however_often_they_die() -> None:

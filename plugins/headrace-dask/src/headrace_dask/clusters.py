@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from importlib import import_module
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_worker, rejoin, secede
 from distributed.comm.addressing import parse_address, parse_host_port
 from distributed.comm.registry import get_backend
+from distributed.worker import thread_state
 
-from headrace.exceptions import ExecutorError, PluginOptionError, describe
+from headrace.exceptions import ExecutorError, PluginOptionError, describe, nearest
 from headrace_dask.environments import differences, environment, question
 from headrace_dask.machine import MachineCluster
+from headrace_dask.reach import find_scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import ExitStack
 
 __all__ = ["ClusterOptions", "check_environments", "open_client"]
@@ -55,11 +59,18 @@ class ClusterOptions:
             _check_address(self.address)
         if self.client is not None and not isinstance(self.client, Client):
             raise PluginOptionError(f"Option 'client' of executor 'dask' is {self.client!r}, which is no Dask client.")
+        _check_client_kwargs(self.client_kwargs)
+
+    @property
+    def names_none(self) -> bool:
+        """Whether nothing is said of any cluster."""
+        named = (self.address, self.client, self.cluster_class, self.cluster_kwargs, self.adapt_kwargs)
+        return not any(named) and not self.client_kwargs
 
     @property
     def own_cluster(self) -> bool:
         """Whether the cluster is made for the run."""
-        return self.address is None and self.client is None
+        return self.address is None and self.client is None and not (self.names_none and _in_a_task())
 
 
 def _check_address(address: str) -> None:
@@ -76,12 +87,24 @@ def _check_address(address: str) -> None:
         ) from error
 
 
+def _check_client_kwargs(given: Mapping[str, Any]) -> None:
+    known = inspect.signature(Client).parameters.keys() - {"address", "kwargs"}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise PluginOptionError(
+            f"Option `client_kwargs` of executor 'dask': distributed.Client does not know {unknown[0]!r}.",
+            hint=nearest(unknown[0], known),
+        )
+
+
 def open_client(options: ClusterOptions, stack: ExitStack) -> Client:
     """Return a connected client; whatever is made for it is closed with ``stack``. Raises ExecutorError."""
     if options.client is not None:
         return _usable(options.client)
     if options.address is not None:
         return _connected(options.address, options, stack)
+    if not options.own_cluster:
+        return _client_of_the_task(options, stack)
     cluster = _make_cluster(options, stack)
     return _connected(cluster, options, stack)
 
@@ -100,36 +123,82 @@ def _usable(client: Client) -> Client:
     return client
 
 
-def _connected(where: Any, options: ClusterOptions, stack: ExitStack) -> Client:
-    from time import monotonic
-
-    began = monotonic()
-    settings = {"set_as_default": False, **options.client_kwargs}
+def _in_a_task() -> bool:
     try:
-        client = Client(where, **settings)
-    except (OSError, ValueError) as error:
+        get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def _client_of_the_task(options: ClusterOptions, stack: ExitStack) -> Client:
+    """Return a client of the cluster that this task runs on, and let that have this thread while the task waits."""
+    if not hasattr(thread_state, "start_time"):
+        raise ExecutorError(
+            "A flow cannot run on the Dask cluster of the task that runs it from here, a thread that is not Dask's: "
+            "the task would keep its worker from the flow.",
+            hint="Take the `timeout` off the task, or run the flow on another executor, such as 'threads'.",
+        )
+    # Not the worker's own client: all tasks of the worker share that, also while it is being made.
+    worker = get_worker()
+    with suppress(KeyError):  # the task has done so itself
+        secede()
+        stack.callback(rejoin)
+    return _connected(worker.scheduler.address, replace(options, client_kwargs={"security": worker.security}), stack)
+
+
+def _connected(where: Any, options: ClusterOptions, stack: ExitStack) -> Client:
+    began = monotonic()
+    try:
+        if isinstance(where, str):
+            find_scheduler(where, options.client_kwargs)
+        client = Client(where, **{"set_as_default": False, **options.client_kwargs})
+    except OSError as error:
         # A cluster of our own is there: it is a scheduler elsewhere that does not answer.
         name = where if isinstance(where, str) else getattr(where, "scheduler_address", where)
+        reason = str(error) or describe(error)
         raise ExecutorError(
-            f"The Dask scheduler at {name} cannot be reached; it was tried for {monotonic() - began:.1f} s: "
-            f"{describe(error)}.",
-            hint="Check the address, and that `dask scheduler` runs there and lets this machine in; "
-            "`client_kwargs={'timeout': seconds}` waits longer.",
+            f"The Dask scheduler at {name} cannot be reached; it was tried for {monotonic() - began:.1f} s: {reason}.",
+            hint="Check the address, with `tls://` where links are encrypted, and that `dask scheduler` runs there and "
+            "lets this machine in; `client_kwargs={'timeout': seconds}` waits longer.",
         ) from error
-    stack.callback(_close_client, client)
+    except (TypeError, ValueError, KeyError) as error:
+        raise PluginOptionError(
+            f"Option `client_kwargs` of executor 'dask' cannot be used: {describe(error)}.",
+            hint="It is what to call `distributed.Client` with.",
+        ) from error
+    stack.callback(_close_client, client, debug=options.debug)
     return client
 
 
-def _close_client(client: Client) -> None:
+def _close_client(client: Client, *, debug: bool) -> None:
     # Whatever is wrong with the link, the run is over.
     try:
-        client.close(timeout=_PATIENCE)
+        with nullcontext() if debug else _silent("distributed.client"):
+            client.close(timeout=_PATIENCE)
     except Exception as error:  # noqa: BLE001 - as above
         logging.getLogger("headrace.dask").debug("The client did not close: %s", describe(error))
 
 
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Let a logger say nothing inside the block."""
+    logger = logging.getLogger(name)
+
+    # A filter, and not a level, since other runs of this process may do the same at the same time.
+    def nothing(_record: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(nothing)
+
+
 def _make_cluster(options: ClusterOptions, stack: ExitStack) -> Any:
     make = _cluster_class(options.cluster_class or _LOCAL)
+    name = _name_of(make)
     settings = dict(options.cluster_kwargs)
     if options.cluster_class is None:
         # Any free port: another run of this machine may have Dask's own choice.
@@ -138,11 +207,44 @@ def _make_cluster(options: ClusterOptions, stack: ExitStack) -> Any:
     try:
         cluster = make(**settings)
     except Exception as error:  # a class of anybody's
-        raise ExecutorError(f"The Dask cluster could not be made by {make!r}: {describe(error)}.") from error
+        raise ExecutorError(
+            f"The Dask cluster could not be made by {name}: {describe(_root(error))}.",
+            hint=f"Look at `cluster_kwargs`: it is what {name} is called with." if options.cluster_kwargs else None,
+        ) from error
+    if not isinstance(getattr(cluster, "scheduler_address", None), str):
+        raise PluginOptionError(
+            f"Option `cluster_class` of executor 'dask' is {name}, "
+            f"which made a {type(cluster).__name__}, and that is no Dask cluster.",
+            hint=f"Name a class such as {_LOCAL!r}.",
+        )
     stack.callback(cluster.close)
     if options.adapt_kwargs:
-        cluster.adapt(**options.adapt_kwargs)
+        _adapt(cluster, name, options.adapt_kwargs)
     return cluster
+
+
+def _adapt(cluster: Any, name: str, settings: Mapping[str, Any]) -> None:
+    try:
+        cluster.adapt(**settings)
+    except Exception as error:  # a class of anybody's
+        raise ExecutorError(
+            f"The Dask cluster made by {name} cannot adapt: {describe(_root(error))}.",
+            hint="Look at `adapt_kwargs`: it is what its `adapt` is called with.",
+        ) from error
+
+
+def _name_of(make: Callable[..., Any]) -> str:
+    if make is MachineCluster:
+        return _LOCAL
+    name = getattr(make, "__qualname__", None)
+    return repr(make) if name is None else f"{make.__module__}.{name}"
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the first of the errors that led to ``error``."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _cluster_class(named: str | Callable[..., Any]) -> Callable[..., Any]:

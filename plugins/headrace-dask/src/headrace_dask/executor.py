@@ -44,7 +44,8 @@ class DaskExecutor(Executor):
     """Runs tasks on a Dask cluster.
 
     Results stay on the cluster and travel between its workers; the process that drives the run gets small ones only,
-    and others when somebody asks for them. Without options it makes a cluster of this machine for each run.
+    and others when somebody asks for them. Without options it makes a cluster of this machine for each run, and in a
+    task that runs on Dask it uses the cluster of that.
 
     Work that a lost worker had begun is Crashed, and tried again if its retries say so; work that had not begun goes
     to another worker. Timeouts are soft, as with ``threads``: Dask's threads cannot be stopped. A run that is cancelled
@@ -57,7 +58,7 @@ class DaskExecutor(Executor):
         cluster_kwargs: what to call ``cluster_class`` with.
         adapt_kwargs: what to call the cluster's ``adapt`` with, so that it grows and shrinks with the work.
         client_kwargs: what to make the client with, such as ``{"timeout": 60}``, in seconds, or ``{"security": ...}``.
-        debug: let a cluster of this machine show what Dask logs.
+        debug: let a cluster of this machine, and the end of a lost link, show what Dask logs.
         performance_report_path: where Dask's performance report of the run goes, an HTML file.
         window: how many pieces of work are on the cluster at once; by default 16 for each thread, and at least 1000.
         max_worker_deaths: how many workers a task may be lost with before it is not tried any more.

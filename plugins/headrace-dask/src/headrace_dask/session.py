@@ -314,7 +314,10 @@ class Session:
         """Give up: all that is on the cluster has crashed, and nothing more is sent."""
         if self.broken is not None:
             return
-        self.broken = ExecutorError(f"The Dask cluster at {self._address} was lost: {reason}.")
+        self.broken = ExecutorError(
+            f"The Dask cluster at {self._address} was lost: {reason}.",
+            hint="Start its scheduler again if it is gone; a recorded run goes on with `headrace resume`.",
+        )
         self.broken.__cause__ = cause
         self._provision.closed = self.broken
         while self._pending:
