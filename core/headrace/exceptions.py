@@ -363,7 +363,15 @@ class TransferError(TaskRunError, TypeError):
 
 
 class RemoteError(TaskRunError):
-    """Stands for an exception that was raised in another process and could not be sent back as it is."""
+    """Stands for an exception that was raised in another process and could not be sent back as it is.
+
+    ``class_names`` are the names of that exception's class and of those above it, the nearest first; ``retry_on`` goes
+    by them.
+    """
+
+    def __init__(self, message: str = "", *, class_names: Iterable[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.class_names = tuple(class_names)
 
 
 class UnhashableArgumentError(TaskRunError, TypeError):

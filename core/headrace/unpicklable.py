@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace.pickling import dump
@@ -34,20 +34,30 @@ class _Child(NamedTuple):
 def find_unpicklable(value: object, name: str = "value") -> Unpicklable | None:
     """Return the innermost part of ``value`` that cannot be pickled, or None if there is no part to name.
 
-    Every level costs about as much as pickling it twice; after five seconds, or fifty levels, what has been found by
+    Every step costs about as much as pickling it twice; after five seconds, or fifty steps, what has been found by
     then is returned.
     """
     deadline = time.monotonic() + _SECONDS
-    path, error = name, None
+    way = [_Child(name, value)]
+    # All that fails and has been looked into: a class and its methods, for instance, lead to each other.
+    seen = {id(value): value}
     for _ in range(_DEEPEST):
-        child = _first_failing(list(_children(value)), deadline)
+        children = list(_children(way[-1].value))
+        child = _first_failing([each for each in children if id(each.value) not in seen], deadline)
         if child is None:
+            is_innermost = all(id(each.value) not in seen for each in children)
+            if len(way) == 1 or is_innermost or time.monotonic() > deadline:
+                break
+            way.pop()  # it fails because of what leads to it: the culprit is elsewhere
+        elif _failure(child.value) is None:  # it cannot be pickled together with its neighbours only
             break
-        error = _failure(child.value)
-        if error is None:  # it cannot be pickled together with its neighbours only
-            break
-        path, value = path + child.step, child.value
-    return None if path == name or error is None else Unpicklable(shortened(path), type_name(type(value)), error)
+        else:
+            way.append(child)
+            seen[id(child.value)] = child.value
+    found = way[-1].value
+    error = _failure(found) if len(way) > 1 else None
+    path = shortened("".join(each.step for each in way))
+    return None if error is None else Unpicklable(path, type_name(type(found)), error)
 
 
 def find_among(parts: Mapping[str, object]) -> Unpicklable | None:
@@ -94,7 +104,13 @@ def _children(value: Any) -> Iterator[_Child]:
     elif isinstance(value, MethodType):
         yield _Child(".__self__", value.__self__)
         yield _Child(".__func__", value.__func__)
-    elif not isinstance(value, type):
+    elif isinstance(value, staticmethod | classmethod):
+        yield _Child(".__func__", value.__func__)
+    elif isinstance(value, property):
+        yield from (_Child(attribute_step(name), getattr(value, name)) for name in ("fget", "fset", "fdel"))
+    elif isinstance(value, type):
+        yield from _members(value)
+    else:
         yield from _parts(value)
 
 
@@ -105,11 +121,28 @@ def _variables(function: FunctionType) -> Iterator[_Child]:
             yield _Child(f".<{name}>", cell.cell_contents)
         except ValueError:  # the variable has no value yet
             continue
-    for name in function.__code__.co_names:
+    for name in dict.fromkeys(_names(function.__code__)):
         if name in function.__globals__:
             yield _Child(f".<{name}>", function.__globals__[name])
     yield _Child(".__defaults__", function.__defaults__)
     yield _Child(".__kwdefaults__", function.__kwdefaults__)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function uses, and the functions, lambdas and comprehensions inside of it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _members(cls: type) -> Iterator[_Child]:
+    """Yield what a class that is pickled by value takes along."""
+    for name, member in vars(cls).items():
+        # Python makes these anew: those of slots, ``__dict__`` and the registry of an abstract class.
+        if not isinstance(member, GetSetDescriptorType | MemberDescriptorType) and name != "_abc_impl":
+            yield _Child(attribute_step(name), member)
+    yield from (_Child(f".__bases__{item_step(i)}", base) for i, base in enumerate(cls.__bases__))
 
 
 def _parts(value: Any) -> Iterator[_Child]:
@@ -128,7 +161,8 @@ def _parts(value: Any) -> Iterator[_Child]:
             yield _Child(".__getstate__()", part)
     step = ".args" if isinstance(value, BaseException) else ".__reduce_ex__(4)[1]"
     for i, argument in enumerate(arguments or ()):
-        if not isinstance(argument, type):
+        if argument is not type(value):
             yield _Child(step + item_step(i), argument)
     yield from (_Child(item_step(i), item) for i, item in enumerate(elements or ()))
     yield from (_Child(item_step(key), item) for key, item in items or ())
+    yield _Child(".__class__", type(value))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.exceptions import StateHandlerError, describe
+from headrace.exceptions import RemoteError, StateHandlerError, describe
 from headrace.retries import delay_seconds
 from headrace.states import Failed, Retrying, TriggerFailed
+from headrace.value_paths import type_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from headrace.engine.task_runs import TaskRun
     from headrace.states import State
 
@@ -25,7 +28,7 @@ def retry_state(run: TaskRun, state: State, now: float) -> State | None:
         return None
     if isinstance(state._result, StateHandlerError) or (state._context and "final" in state._context):
         return None
-    if task.retry_on is not None and not isinstance(state._result, tuple(task.retry_on)):
+    if task.retry_on is not None and not _is_one_of(state._result, task.retry_on):
         return None
     from datetime import UTC, datetime  # noqa: PLC0415 - only for runs that retry
 
@@ -38,3 +41,10 @@ def retry_state(run: TaskRun, state: State, now: float) -> State | None:
     retrying = Retrying(message, start_time=start_time, run_count=run.attempt)
     retrying.started = state.started
     return retrying
+
+
+def _is_one_of(error: object, classes: Collection[type[BaseException]]) -> bool:
+    """Tell whether ``error`` is of one of the classes, or stands for an exception of another process that is."""
+    if isinstance(error, tuple(classes)):
+        return True
+    return isinstance(error, RemoteError) and not set(map(type_name, classes)).isdisjoint(error.class_names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -10,6 +11,7 @@ from headrace.engine.worker import Outcome
 from headrace.exceptions import RemoteError, TransferError, describe
 from headrace.locations import Location, located, noted
 from headrace.masking import mask, mask_error
+from headrace.remote.errors import class_names, pack_error
 from headrace.remote.pickles import Pickler, is_plain, load
 from headrace.states import Failed, State, Success
 
@@ -99,14 +101,10 @@ def _pack_error(outcome: Outcome, error: BaseException, pickler: Pickler) -> Pac
     state = outcome.state
     mask_error(error)
     text = mask(_formatted(error))
-    try:
-        packed = pickler.dump(error, "The exception")
-    except TransferError:
-        packed = None
     state.result = None
     message, state.message = state.message, None
-    data = pickler.dump((state, message and mask(message), mask(describe(error))), "The state")
-    return PackedOutcome(outcome.key, data, [], packed, text)
+    fields = state, message and mask(message), mask(describe(error)), class_names(error)
+    return PackedOutcome(outcome.key, pickler.dump(fields, "The state"), [], pack_error(error), text)
 
 
 def _formatted(error: BaseException) -> str:
@@ -141,25 +139,22 @@ def _unpacked(work: Work, packed: PackedOutcome) -> State:
             owner: Any = work.keeper if kept else getattr(work, "memory", None)
             state.location = located(str(where), owner, *arguments, kind=where.kind, digest=where.digest)
         return state
-    state, state.message, described = fields
-    state.result = _error(packed, described)
+    state, state.message, *what = fields
+    state.result = _error(packed, *what)
     return state  # type: ignore[no-any-return]
 
 
-def _error(packed: PackedOutcome, described: str) -> BaseException:
-    error: BaseException
-    try:
-        error = load(packed.error, "The exception") if packed.error else _substitute(described)
-    except TransferError:
-        error = _substitute(described)
+def _error(packed: PackedOutcome, described: str, names: tuple[str, ...]) -> BaseException:
+    error: object = None
+    if packed.error:
+        with suppress(TransferError):
+            error = load(packed.error, "The exception")
     if not isinstance(error, BaseException):
-        error = _substitute(described)
-    error.__cause__ = RemoteTracebackError(packed.traceback)
+        text = f"{described} (an exception that cannot be sent between processes)"
+        error = RemoteError(text, class_names=names)
+    # A class may refuse to have its attributes set, as frozen dataclasses do.
+    BaseException.__setattr__(error, "__cause__", RemoteTracebackError(packed.traceback))
     return error
-
-
-def _substitute(described: str) -> RemoteError:
-    return RemoteError(f"{described} (an exception that cannot be sent between processes)")
 
 
 def reader_of(work: Work, state: State) -> Callable[[], object] | None:

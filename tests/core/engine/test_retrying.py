@@ -11,7 +11,7 @@ from headrace import Flow, signals, task
 from headrace.engine.retrying import retry_state
 from headrace.engine.scheduler import Scheduler
 from headrace.engine.task_runs import TaskRun
-from headrace.exceptions import StateHandlerError, TaskTimeoutError
+from headrace.exceptions import RemoteError, StateHandlerError, TaskTimeoutError
 from headrace.retries import exponential_backoff
 from headrace.states import Crashed, Failed, Retrying, State, TimedOut, TriggerFailed
 
@@ -82,6 +82,11 @@ class TestRetryOn:
     def test_several_classes_may_be_named(self):
         run = run_of(retry_on=[KeyError, OSError])
         assert retry_state(run, Failed(result=KeyError()), NOW) is not None
+
+    @pytest.mark.parametrize(("names", "again"), [(["a.B", "OSError"], True), (["a.OSError"], False), ([], False)])
+    def test_what_stands_for_an_exception_of_another_process_goes_by_the_names_of_its_classes(self, names, again):
+        error = RemoteError("it could not be sent", class_names=names)
+        assert (retry_state(run_of(retry_on=OSError), Failed(result=error), NOW) is not None) is again
 
 
 class TestDelays:

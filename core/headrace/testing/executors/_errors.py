@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from headrace import Flow, task
 from headrace.exceptions import RemoteError
 from headrace.states import Failed, State
 from headrace.testing.executors._base import ExecutorTests, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Errors"]
 
@@ -127,6 +130,34 @@ class Errors(ExecutorTests):
 
         found = self.state_of(_raiser(lambda: LocalError("here"))).result
         assert (type(found), found.args) == (LocalError, ("here",))
+
+    def test_an_exception_with_a_constructor_of_its_own_comes_back(self) -> None:
+        """The constructor need not take what the exception keeps."""
+        found = self.state_of(_raiser(lambda: _PickyError(3, "home"))).result
+        assert isinstance(found, _PickyError)
+        assert (found.args, found.code) == (("code 3 at home",), 3)
+
+    def test_retry_on_holds_for_a_class_with_a_constructor_of_its_own(self) -> None:
+        """A task that raises it is tried again as often as it may be."""
+        assert self._tries_again(lambda: _PickyError(3, "home"), _PickyError)
+
+    def test_an_attribute_that_cannot_be_pickled_costs_no_other(self) -> None:
+        """An exception that holds a lock comes back, perhaps without the lock, and ``retry_on`` holds for it."""
+        found = self.state_of(_raiser(lambda: _HoldingError("held"))).result
+        assert (type(found), found.args) == (_HoldingError, ("held",))
+        assert self._tries_again(lambda: _HoldingError("held"), _HoldingError)
+
+    def test_retry_on_holds_for_exceptions_that_cannot_travel(self) -> None:
+        """It goes by the class that the task raised, whatever came of the exception on the way."""
+        assert self._tries_again(lambda: _StickyError("sticky"), _StickyError)
+        assert self._tries_again(lambda: _TrapError("trap"), _TrapError)
+        assert not self._tries_again(lambda: _StickyError("sticky"), _TrapError)
+
+    def _tries_again(self, make: Callable[[], Exception], error_class: type[Exception]) -> bool:
+        state = self.state_of(_raiser(make), max_retries=2, retry_delay=0, retry_on=error_class)
+        assert type(state) is Failed
+        assert len(state.attempts) in {0, 2}
+        return len(state.attempts) == 2
 
     def test_exceptions_that_cannot_travel_still_fail_their_tasks_alone(self) -> None:
         """An odd constructor, ``__str__``, ``__reduce__`` or attribute costs the exception at most, never the run."""
