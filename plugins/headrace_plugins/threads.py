@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from headrace.abc import Executor
+from headrace.claims import Claim
 from headrace.exceptions import PluginOptionError
 from headrace.plugins import ExecutorSpec, hookimpl
 
@@ -37,6 +38,7 @@ class ThreadsExecutor(Executor):
         self._queue: SimpleQueue[tuple[Work, Callable[[Outcome], object]] | None] = SimpleQueue()
         self._crew: list[_Worker] = []
         self._submitted = 0
+        self._claim = Claim()
 
     @property
     def capacity(self) -> int:
@@ -45,6 +47,7 @@ class ThreadsExecutor(Executor):
 
     def start(self, context: ExecutorContext, stack: ExitStack) -> None:
         """Begin without threads; on exit, stop those that are idle and leave any that is stuck in a task behind."""
+        self._claim.take(stack)
         self._queue = SimpleQueue()
         self._crew = []
         self._submitted = 0

@@ -16,7 +16,7 @@ import pytest
 from headrace import Engine, Flow, context, task
 from headrace.abc import Executor, ExecutorContext
 from headrace.engine.worker import Outcome, Work
-from headrace.exceptions import PluginOptionError
+from headrace.exceptions import ExecutorError, PluginOptionError
 from headrace_plugins.threads import ThreadsExecutor, headrace_executors
 
 CONTEXT = ExecutorContext(flow_name="flow", flow_run_id="run", task_count=1)
@@ -173,6 +173,13 @@ def test_it_can_be_started_again():
         desk.executor.start(CONTEXT, stack)
         desk.submit(lambda: 2)
         assert desk.results(1) == [2]
+
+
+def test_an_executor_that_serves_one_run_refuses_another_at_the_same_time(desk):
+    with pytest.raises(ExecutorError, match="another run"), ExitStack() as second:
+        desk.executor.start(CONTEXT, second)
+    desk.submit(lambda: 5)
+    assert desk.results(1) == [5]
 
 
 def test_what_was_delivered_is_not_held_on_to(desk):

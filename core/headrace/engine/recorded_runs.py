@@ -109,7 +109,6 @@ class Recording:
         self._journal.ended(type(state).__name__, state.message, state.timestamp)
         reached("run.ended")
 
-
     def never_began(self, error: Exception, at: float) -> None:
         """Say that nothing of the run could begin, and why."""
         self.logs.finish()

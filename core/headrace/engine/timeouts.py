@@ -24,7 +24,11 @@ class _OutOfTime(BaseException):
 
 
 def call_in_time(function: Callable[..., Any], arguments: Mapping[str, Any], seconds: float, name: str) -> Any:
-    """Return ``function(**arguments)``; raise TaskTimeoutError if it takes longer than ``seconds``."""
+    """Return ``function(**arguments)``; raise TaskTimeoutError if it takes longer than ``seconds``.
+
+    No wait is longer than the system can wait, which is 292 years on POSIX.
+    """
+    seconds = min(seconds, threading.TIMEOUT_MAX)
     if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
         return _call_with_timer(function, arguments, seconds, name)
     return _call_in_thread(function, arguments, seconds, name)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Description", "Diagnosis", "describe", "examine"]
 
-# The new interpreter gets our sys.path before it imports anything of ours, so that it sees the same plugins.
+# The new interpreter gets our sys.path before it imports anything of ours, so that it sees the same plugins. With
+# `-P`, it does not look into the current folder for what it imports before.
 _CHILD = (
     "import json, sys; request = json.load(sys.stdin); sys.path[:] = request['path'];"
     "from headrace.hooks.examination import answer; answer(request['record'])"
@@ -77,7 +78,7 @@ def examine(record: PluginRecord, *, timeout: float = 60.0) -> Diagnosis:
     ``timeout`` is in seconds; a plugin that takes longer is reported as such.
     """
     request = json.dumps({"path": sys.path, "record": asdict(record)})
-    command = [sys.executable, "-c", _CHILD]
+    command = [sys.executable, "-P", "-c", _CHILD]
     try:
         done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=timeout, check=False)  # noqa: S603 - our own interpreter and code
     except subprocess.TimeoutExpired:

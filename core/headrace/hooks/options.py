@@ -117,5 +117,30 @@ def _checked(name: str, value: object, hint: object, label: str) -> object:
     try:
         return coerce(value, hint)
     except ValueError:
-        expected = describe_type(hint)
-        raise PluginOptionError(f"Option {name!r} of the {label} expects {expected}, and got {value!r}.") from None
+        raise PluginOptionError(
+            f"Option {name!r} of the {label} expects {describe_type(hint)}, and got {value!r}.", hint=_example(hint)
+        ) from None
+
+
+def _example(hint: object) -> str | None:
+    """Return what to say about how to write a list or a table, if ``hint`` tells what is in it."""
+    import json  # noqa: PLC0415 - only for an error
+    from collections.abc import Collection, Mapping  # noqa: PLC0415
+
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    for kind in typing.get_args(hint) if is_union else (hint,):
+        origin, members = typing.get_origin(kind), typing.get_args(kind)
+        if not isinstance(origin, type) or not issubclass(origin, Collection) or not set(members) <= _SAMPLES.keys():
+            continue
+        samples = [_SAMPLES[each] for each in members]
+        if issubclass(origin, Mapping) and len(samples) == 2:
+            example: object = {"name": samples[1]}
+        elif not issubclass(origin, Mapping) and len(samples) == 1:
+            example = samples
+        else:
+            continue
+        return f"An example: `{json.dumps(example)}`."
+    return None
+
+
+_SAMPLES: dict[object, object] = {str: "name", int: 1, float: 1.5, bool: True}

@@ -2,7 +2,8 @@
 
 A message is a head, which is small, a body, and buffers: what pickle protocol 5 leaves out of band. A large body and
 the buffers do not go through the socket. They are written once into memory that has no name, whose descriptor is sent
-along, and read where they lie: the receiver maps the memory privately, so what it gets can be written to.
+along, and read where they lie: the receiver maps the memory privately, so what it gets can be written to. A buffer that
+other messages have too comes in memory of its own: it is written once for all of them.
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ import mmap
 import os
 import socket
 from collections import deque
+from functools import partial
+from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace_plugins.processes import descriptors
 from headrace_plugins.processes.descriptors import nameless_file
+from headrace_plugins.processes.sharing import SharedBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["Channel", "Message", "NonBlockingChannel"]
 
 # Kind, whether the body is in the file, length of the head, number of buffers, length of the body.
 _HEADER: Final = Struct("<B?xxIIQ")
-_LENGTH: Final = Struct("<Q")
+# Length of a buffer, and whether it has a file of its own.
+_BUFFER: Final = Struct("<Q?")
 # What is not larger goes through the socket in one piece: all of it or, if a signal interrupts the call, nothing.
 _LARGE: Final = 32_768
 _READ_SIZE: Final = 262_144
@@ -68,34 +73,51 @@ class Channel:
         with contextlib.suppress(OSError):  # the other end has closed already
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        while self._files:
-            _close(self._files.popleft())
+        _close(self._files)
+        self._files.clear()
 
     # -- sending -------------------------------------------------------------------------------------------------
 
     def send(self, kind: int, head: bytes, body: bytes | memoryview = b"", buffers: Sequence[Any] = ()) -> None:
         """Send a message; raise OSError if nobody listens any more, or if there is no memory for a large one."""
-        views = [buffer.raw() for buffer in buffers]
         outside = len(body) > _LARGE
-        lengths = b"".join(_LENGTH.pack(view.nbytes) for view in views)
-        start = _HEADER.pack(kind, outside, len(head), len(views), len(body)) + lengths + head
-        if not outside and not views:
-            self._transmit(start + body, None)
+        start = _HEADER.pack(kind, outside, len(head), len(buffers), len(body))
+        if not outside and not buffers:
+            self._transmit(start + head + body, [])
             return
-        file = _written(self._new_file, [memoryview(body), *views] if outside else views)
-        self._transmit(start if outside else start + body, file)
+        views = [buffer.raw() for buffer in buffers]
+        apart = [isinstance(buffer, SharedBuffer) and buffer.users > 1 for buffer in buffers]
+        start += b"".join(map(_BUFFER.pack, [view.nbytes for view in views], apart)) + head
+        together = [view for view, alone in zip(views, apart, strict=True) if not alone]
+        if outside:
+            together.insert(0, memoryview(body))
+        shared = [buffer for buffer, alone in zip(buffers, apart, strict=True) if alone]
+        self._transmit(start if outside else start + body, self._files_of(together, shared))
 
-    def _transmit(self, data: bytes, file: int | None) -> None:
-        """Send ``data``, and ``file``, which is then closed."""
-        if file is None:
+    def _files_of(self, together: Sequence[memoryview], shared: Sequence[SharedBuffer]) -> list[int]:
+        """Return descriptors for one message: of what goes together, if anything does, and of each shared buffer."""
+        write = partial(_written, self._new_file)
+        files: list[int] = []
+        try:
+            if together:
+                files.append(write(together))
+            files.extend(buffer.file(write) for buffer in shared)
+        except BaseException:
+            _close(files)
+            raise
+        return files
+
+    def _transmit(self, data: bytes, files: list[int]) -> None:
+        """Send ``data``, and ``files``, which are then closed."""
+        if not files:
             self._socket.sendall(data)
             return
         try:
-            sent = descriptors.send(self._socket, data, [file])
+            sent = descriptors.send(self._socket, data, files)
             if sent < len(data):
                 self._socket.sendall(memoryview(data)[sent:])
         finally:
-            os.close(file)
+            _close(files)
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -105,9 +127,10 @@ class Channel:
             data, files, lost = descriptors.receive(self._socket, _READ_SIZE)
         except ConnectionResetError:
             return False
+        if lost:  # of one message: no others come with the same data
+            _close(files)
+            files = [_LOST]
         self._files.extend(files)
-        if lost:  # a message has one at most
-            self._files.append(_LOST)
         self._received += data
         return bool(data)
 
@@ -127,23 +150,40 @@ class Channel:
         if len(received) < _HEADER.size:
             return None
         kind, outside, head_length, count, body_length = _HEADER.unpack_from(received)
-        head_start = _HEADER.size + count * _LENGTH.size
+        head_start = _HEADER.size + count * _BUFFER.size
         body_start = head_start + head_length
         end = body_start if outside else body_start + body_length
         if len(received) < end:
             return None
         with memoryview(received) as view:
-            lengths = [length for (length,) in _LENGTH.iter_unpack(view[_HEADER.size : head_start])]
+            layout = list(_BUFFER.iter_unpack(view[_HEADER.size : head_start]))
             head = bytes(view[head_start:body_start])
             body = bytes(view[body_start:end])
         del received[:end]
         if not outside and not count:
             return Message(kind, head, body, [])
         try:
-            views = _mapped(self._files.popleft(), [body_length, *lengths] if outside else lengths)
+            views = self._mapped([(body_length, False), *layout] if outside else layout)
         except OSError as error:
             return Message(kind, head, b"", [], error)
         return Message(kind, head, views.pop(0) if outside else body, views)
+
+    def _mapped(self, layout: Sequence[tuple[int, bool]]) -> list[memoryview]:
+        """Return views of what the files of one message hold: lengths, and whether each is in a file of its own."""
+        together = [length for length, alone in layout if not alone]
+        contents = [together] if together else []
+        contents += [[length] for length, alone in layout if alone]
+        if self._files[0] == _LOST:
+            self._files.popleft()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        files = deque(self._files.popleft() for _ in contents)
+        try:
+            found = [_mapped(files.popleft(), lengths) for lengths in contents]
+        finally:
+            _close(files)
+        inside = iter(found.pop(0) if together else ())
+        apart = chain.from_iterable(found)
+        return [next(apart if alone else inside) for _, alone in layout]
 
 
 class NonBlockingChannel(Channel):
@@ -154,34 +194,34 @@ class NonBlockingChannel(Channel):
 
     def __init__(self, connection: socket.socket, new_file: Callable[[], int] = nameless_file) -> None:
         super().__init__(connection, new_file)
-        # A file comes with the first byte.
-        self._unsent: deque[tuple[bytearray, int | None]] = deque()
+        # Files come with the first byte.
+        self._unsent: deque[tuple[bytearray, list[int]]] = deque()
 
     @property
     def has_unsent(self) -> bool:
         """Whether there is something to flush."""
         return bool(self._unsent)
 
-    def _transmit(self, data: bytes, file: int | None) -> None:
-        if file is None and self._unsent:
+    def _transmit(self, data: bytes, files: list[int]) -> None:
+        if not files and self._unsent:
             self._unsent[-1][0].extend(data)
         else:
-            self._unsent.append((bytearray(data), file))
+            self._unsent.append((bytearray(data), files))
 
     def flush(self) -> None:
         """Send what there is room for; raise OSError if nobody listens any more, or it cannot be sent."""
         while self._unsent:
-            data, file = self._unsent[0]
+            data, files = self._unsent[0]
             try:
-                if file is None:
-                    sent = self._socket.send(data, socket.MSG_DONTWAIT)
+                if files:
+                    sent = descriptors.send(self._socket, data, files, socket.MSG_DONTWAIT)
                 else:
-                    sent = descriptors.send(self._socket, data, [file], socket.MSG_DONTWAIT)
+                    sent = self._socket.send(data, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
-            _close(file)
+            _close(files)
             if sent < len(data):
-                self._unsent[0] = data[sent:], None
+                self._unsent[0] = data[sent:], []
             else:
                 self._unsent.popleft()
 
@@ -196,9 +236,10 @@ class NonBlockingChannel(Channel):
             _close(self._unsent.popleft()[1])
 
 
-def _close(file: int | None) -> None:
-    if file is not None and file != _LOST:
-        os.close(file)
+def _close(files: Iterable[int]) -> None:
+    for file in files:
+        if file != _LOST:
+            os.close(file)
 
 
 def _written(new_file: Callable[[], int], views: Sequence[memoryview]) -> int:
@@ -224,8 +265,6 @@ def _write_all(file: int, view: memoryview, offset: int) -> None:
 
 def _mapped(file: int, lengths: Sequence[int]) -> list[memoryview]:
     """Return views of what `_written` wrote, and close ``file``: the memory is freed with the last view."""
-    if file == _LOST:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     whole = descriptors.mapped(file, _end(lengths), mmap.MAP_PRIVATE)
     views = []
     offset = 0

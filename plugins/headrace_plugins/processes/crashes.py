@@ -58,7 +58,7 @@ def start_error(end: End | None) -> ExecutorError:
     return ExecutorError(
         "The workers of executor 'processes' end before they do anything; the last one "
         + str(crash_error("none", end)).partition("task 'none' ")[2],
-        hint="Standard error may say why.",
+        hint="Standard error may say why. With a `memory_limit`, it may be too small for what `preload` imports.",
     )
 
 

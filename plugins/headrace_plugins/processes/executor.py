@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.abc import Capability, Executor
+from headrace.claims import Claim
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, PluginOptionError, describe, nearest
 from headrace.states import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
     from headrace.abc import ExecutorContext
     from headrace.engine.worker import Work
     from headrace.remote import Courier
     from headrace_plugins.processes.pool import Pool
+    from headrace_plugins.processes.sharing import Sharer
 
 __all__ = ["ProcessesExecutor"]
 
 # So that jobs that wait for a resource do not keep others from being submitted.
 _ROOM_FOR_WAITING: Final = 1000
+# Twice what a worker takes that has imported nothing but its own code.
+_LEAST_MEMORY: Final = 64_000_000
 
 
 class ProcessesExecutor(Executor):
@@ -31,19 +37,23 @@ class ProcessesExecutor(Executor):
 
     For Python code that computes, and for tasks that must not take others with them: a task whose process dies is
     Crashed, alone, and its worker is replaced. What tasks are called with and what they return is pickled; large arrays
-    go through shared memory. What a task prints and logs reaches the driver's streams and handlers.
+    go through shared memory, and one that many children of a map are called with is copied about once for all of them:
+    it is as it was when it was copied, and what a task writes to it no other task sees. What a task prints and logs
+    reaches the driver's streams and handlers.
 
     Timeouts are hard. The time of a task begins when all that it is called with has been read, and ends with its
     result: when it is over, the task gets the usual exception and what it has started SIGTERM, and ``kill_grace``
-    seconds later all of it is killed. A task may change its folder, environment, file mode, signals and standard files;
-    the next task in the same process finds them as they were.
+    seconds later all of it is killed. What has left the process group of the task gets SIGTERM when the task itself has
+    ended. A task may change its folder, environment, file mode, signals and standard files; the next task in the same
+    process finds them as they were.
 
     Needs POSIX; all of this is in effect on Linux, while other systems let a process that a task has moved out of its
     process group stay.
 
     Args:
         workers: how many processes; by default one per core that this process may use.
-        memory_limit: bytes of address space that a worker may use; more raises MemoryError in the task.
+        memory_limit: bytes of address space that a worker may use, at least 64 million; more raises MemoryError in the
+            task.
         max_tasks_per_worker: after how many tasks a worker is replaced; by default never.
         kill_grace: seconds between asking what is out of time, or cancelled, to end, and killing it.
         preload: names of modules that are imported once, before workers are made.
@@ -65,23 +75,28 @@ class ProcessesExecutor(Executor):
         resources: Mapping[str, float] | None = None,
     ) -> None:
         _check("workers", workers, 1)
-        _check("memory_limit", memory_limit, 1)
+        _check(
+            "memory_limit",
+            memory_limit,
+            _LEAST_MEMORY,
+            hint="It is in bytes, and the worker itself, without any task, takes about half of that.",
+        )
         _check("max_tasks_per_worker", max_tasks_per_worker, 1)
         _check("kill_grace", kill_grace, 0, whole=False)
-        for name, amount in (resources or {}).items():
-            _check(f"resources[{name!r}]", amount, 0, whole=False)
         self.workers = workers or _cores()
         self.memory_limit = memory_limit
         self.max_tasks_per_worker = max_tasks_per_worker
         self.kill_grace = kill_grace
-        self.preload = tuple([preload] if isinstance(preload, str) else preload)
-        self.resources = dict(resources or {})
+        self.preload = _modules(preload)
+        self.resources = _amounts(resources)
+        self._claim = Claim()
         self._pool: Pool | None = None
         self._courier: Courier | None = None
+        self._sharer: Sharer | None = None
 
     def __getstate__(self) -> dict[str, object]:
         # A flow inside of a task may name the executor that runs the task: there it is one that has not been started.
-        return self.__dict__ | {"_pool": None, "_courier": None}
+        return self.__dict__ | {"_claim": Claim(), "_pool": None, "_courier": None, "_sharer": None}
 
     @property
     def capacity(self) -> int:
@@ -96,11 +111,11 @@ class ProcessesExecutor(Executor):
             raise ExecutorError(
                 "Executor 'processes' needs POSIX, and this is Windows.", hint="Use `threads`, or a cluster."
             )
-        if self._pool is not None:
-            raise ExecutorError("This executor serves another run already.", hint="Make one for each of them.")
+        self._claim.take(stack)
         from headrace.remote import Courier, Levels
         from headrace_plugins.processes.output import new_token
         from headrace_plugins.processes.pool import Pool
+        from headrace_plugins.processes.sharing import Sharer
         from headrace_plugins.processes.streams import replaced_streams
         from headrace_plugins.processes.supervisor import Setup
 
@@ -108,7 +123,8 @@ class ProcessesExecutor(Executor):
         token, streams = (b"", replaced_streams()) if context.take_output is None else (new_token(), ())
         setup = Setup(os.getpid(), Levels.current(), self.preload, self.memory_limit, streams, token)
         self._courier = Courier()
-        self._pool = Pool(
+        self._sharer = Sharer()
+        self._pool = pool = Pool(
             setup,
             self.workers,
             amounts=self.resources,
@@ -116,15 +132,14 @@ class ProcessesExecutor(Executor):
             kill_grace=self.kill_grace,
             take_output=context.take_output,
         )
-        stack.callback(self._close)
-        self._pool.start(context.task_count)
+        stack.callback(self._close, pool)
+        pool.start(context.task_count)
 
-    def _close(self) -> None:
-        if self._pool is not None:
-            try:
-                self._pool.close()
-            finally:
-                self._pool = self._courier = None
+    def _close(self, pool: Pool) -> None:
+        try:
+            pool.close()
+        finally:
+            self._pool = self._courier = self._sharer = None
 
     def submit(self, work: Work, deliver: Callable[[Outcome], object]) -> None:
         """Send ``work`` to a worker; raise TransferError naming what cannot be pickled."""
@@ -137,9 +152,12 @@ class ProcessesExecutor(Executor):
         if refusal is not None:
             deliver(Outcome(work.key, Failed(describe(refusal), refusal)))
             return
-        buffers: list[object] = []
+        assert self._sharer is not None
+        buffers: list[Any] = []
         parts = self._courier.parts(work)
         data = self._courier.dump(work, buffers)
+        if buffers and work.map_index >= 0:
+            buffers = self._sharer.share(work.slug, buffers)
         self._pool.submit(Job(work=work, needs=needs, deliver=deliver, parts=parts, data=data, buffers=buffers))
 
     def _refusal(self, task: str, needs: Mapping[str, float]) -> PluginOptionError | None:
@@ -164,15 +182,39 @@ class ProcessesExecutor(Executor):
             self._pool.cancel(force=force)
 
 
-def _check(option: str, value: float | None, least: int, *, whole: bool = True) -> None:
-    if value is None:
+def _check(option: str, value: object, least: int, *, whole: bool = True, hint: str | None = None) -> None:
+    """Raise PluginOptionError for what is no number in range; whole ones may be None, for the default."""
+    if value is None and whole:
         return
-    fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    if not fits or value < least:
-        what = "a whole number" if whole else "a number"
+    kinds = (int,) if whole else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value < inf:
+        what = "a whole number" if whole else "a finite number"
         raise PluginOptionError(
-            f"Executor 'processes' needs {what} of at least {least} for {option}, and got {value!r}."
+            f"Executor 'processes' needs {what} of at least {least} for {option}, and got {value!r}.", hint=hint
         )
+
+
+def _modules(preload: object) -> tuple[str, ...]:
+    given = (preload,) if isinstance(preload, str) else preload
+    names = tuple(given) if isinstance(given, Iterable) else ()
+    if not isinstance(given, Iterable) or not all(isinstance(name, str) and name for name in names):
+        raise PluginOptionError(
+            f"Executor 'processes' needs names of modules for preload, and got {preload!r}.",
+            hint='Such as `preload=["numpy"]`.',
+        )
+    return names
+
+
+def _amounts(resources: object) -> dict[str, float]:
+    given = {} if resources is None else resources
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise PluginOptionError(
+            f"Executor 'processes' needs names with amounts for resources, and got {resources!r}.",
+            hint='Such as `resources={"gpu": 2}`.',
+        )
+    for name, amount in given.items():
+        _check(f'resources["{name}"]', amount, 0, whole=False)
+    return dict(given)
 
 
 def _cores() -> int:

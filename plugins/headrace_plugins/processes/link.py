@@ -109,7 +109,8 @@ def _start(control: int, setup: Setup) -> subprocess.Popen[bytes]:
         os.write(file, pickle.dumps(setup))
         os.lseek(file, 0, os.SEEK_SET)
         return subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
-            [sys.executable, *options, "-c", _PROGRAM, str(control), str(file), json.dumps(path)],
+            # Without `-P`, it would take a json.py in the current folder for Python's.
+            [sys.executable, "-P", *options, "-c", _PROGRAM, str(control), str(file), json.dumps(path)],
             stdin=subprocess.DEVNULL,
             pass_fds=(control, file),
             # Ctrl-C at the terminal is for the driver, which knows what to do about its workers.

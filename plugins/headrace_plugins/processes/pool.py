@@ -47,6 +47,8 @@ _LAST_WORDS: Final = 1.0
 _QUEUE_TIME: Final = 0.01
 # Seconds for a worker to notice that jobs are wanted back: many times what a write takes to reach another core.
 _RECALL_TIME: Final = 0.002
+# Seconds after which to look again, whatever is due when: epoll waits for no more than 24 days.
+_LONGEST_WAIT: Final = 3600.0
 
 
 class Pool:
@@ -139,7 +141,7 @@ class Pool:
                 if worker.jobs:
                     self._crew.kill(worker)
         try:
-            self._join(self._kill_grace + _LAST_WORDS)
+            self._join(min(self._kill_grace + _LAST_WORDS, threading.TIMEOUT_MAX))
         finally:
             # An interrupt means that what is left of stopped tasks gets no more time.
             self._in_a_hurry = True
@@ -247,7 +249,7 @@ class Pool:
 
     def _listen(self) -> None:
         moment = self._alarms.next
-        patience = None if moment is None else max(0.0, moment - time.monotonic())
+        patience = None if moment is None else min(max(0.0, moment - time.monotonic()), _LONGEST_WAIT)
         for key, events in self._selector.select(patience):
             if not isinstance(key.data, WorkerHandle):
                 self._be_woken() if key.fileobj is self._wakeup else self._hear_of_end()

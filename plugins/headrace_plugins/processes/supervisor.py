@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headrace_plugins.processes.channel import Channel
+from headrace_plugins.processes.children import children
 from headrace_plugins.processes.protocol import END, ORDER, Command, End, Page, receive_record, send_record
 from headrace_plugins.processes.worker import serve
 
@@ -83,7 +84,7 @@ class _Supervisor:
         # By the numbers of their processes.
         self._workers: dict[int, _Worker] = {}
         # Other children that stay: what modules that were imported before have started, and what nobody may kill.
-        self._others = set(_children())
+        self._others = set(children())
         self._wakeup, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._wakeup.setblocking(False)
@@ -198,7 +199,7 @@ class _Supervisor:
         """Kill the children that dead workers have left behind."""
         give_up_at = time.monotonic() + _SECONDS_TO_KILL
         while time.monotonic() < give_up_at:
-            orphans = [pid for pid in _children() if pid not in self._workers and pid not in self._others]
+            orphans = [pid for pid in children() if pid not in self._workers and pid not in self._others]
             if not orphans:
                 return
             self._others.update(pid for pid in orphans if not _kill(pid))
@@ -254,16 +255,6 @@ def _signal_group(pid: int, number: int) -> None:
     except (ProcessLookupError, PermissionError):  # or something in the group belongs to somebody else
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-
-
-def _children() -> list[int]:
-    """Return the children of this process, where the system tells."""
-    own = os.getpid()
-    listed = Path(f"/proc/{own}/task/{own}/children")
-    try:
-        return [int(word) for word in listed.read_text(encoding="ascii").split()]
-    except OSError:
-        return []
 
 
 def _out_of_memory_kills() -> int:

@@ -26,6 +26,7 @@ from headrace.remote import Call, PackedOutcome, Part, RecordForwarder, Workshop
 from headrace.remote.pickles import Pickler, load
 from headrace.states import Failed
 from headrace.whereabouts import place_of
+from headrace_plugins.processes.children import end_sessions
 from headrace_plugins.processes.output import Marks
 from headrace_plugins.processes.protocol import Kind
 from headrace_plugins.processes.streams import ForwardedStream
@@ -102,10 +103,16 @@ class _Worker:
             logging.root.addHandler(self._forwarder)
 
     def _outlive_children(self) -> None:
-        """Stay until what tasks have started has ended; the driver has all of it killed if that takes too long."""
+        """Stay until what tasks have started has ended; the driver has all of it killed if that takes too long.
+
+        What was told to end is the group of this process. What has left that is told here.
+        """
         self._retired = True
+        asked: set[int] = set()
         with contextlib.suppress(ChildProcessError):
             while True:
+                # No signal for the group has reached them; some become children when their parent ends.
+                end_sessions(self._pid, asked)
                 os.wait()
 
     # -- one call ------------------------------------------------------------------------------------------------

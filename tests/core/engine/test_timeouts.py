@@ -57,6 +57,11 @@ def sleep_long() -> None:
     time.sleep(5)
 
 
+@pytest.mark.parametrize("seconds", [1e10, 1e300])
+def test_a_timeout_may_be_longer_than_any_wait_of_the_system(where, seconds):
+    assert where(lambda: call_in_time(lambda: time.sleep(0.05), {}, seconds, "t")) is None
+
+
 def test_what_ends_in_time_returns_its_value(where):
     assert where(lambda: call_in_time(lambda x: x + 1, {"x": 1}, 5, "t")) == 2
 

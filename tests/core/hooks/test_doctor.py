@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,17 @@ def test_examination_imports_nothing_here(site: Any) -> None:
     site.add_executor("headrace-one", "one", "doc_one")
     examine(only(site))
     assert "doc_one" not in sys.modules
+
+
+def test_modules_in_the_current_folder_are_not_those_of_the_same_name_elsewhere(
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add_executor("headrace-one", "one", "doc_one")
+    current = tmp_path / "current"
+    current.mkdir()
+    (current / "json.py").write_text("raise SystemExit('imported by mistake')")
+    monkeypatch.chdir(current)
+    assert examine(only(site)).ok
 
 
 def test_diagnosis_can_be_written_as_json(site: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter  # noqa: F401 - an annotation names it
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -126,6 +127,36 @@ def test_value_that_does_not_fit_is_an_error_with_both(name: str, given: object,
         check(**{name: given})
     assert f"Option {name!r} of the store 's3' of acme expects " in str(caught.value)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "example"),
+    [
+        ("Sequence[str]", '["name"]'),
+        ("list[int] | None", "[1]"),
+        ("Mapping[str, float] | None", '{"name": 1.5}'),
+        ("Optional[dict[str, str]]", '{"name": "name"}'),
+        ("dict[str, bool]", '{"name": true}'),
+    ],
+)
+def test_refused_list_or_table_comes_with_an_example_that_fits(annotation: str, example: str) -> None:
+    def factory(option: Any) -> None: ...
+
+    factory.__annotations__["option"] = annotation
+    with pytest.raises(PluginOptionError) as caught:
+        checked_options(factory, "executor 'x' of y", (), {"option": "{}["})
+    assert caught.value.hint == f"An example: `{example}`."
+    checked_options(factory, "executor 'x' of y", (), {"option": example})
+
+
+@pytest.mark.parametrize("annotation", ["int", "list", "list[Path]", "Mapping[str, Any]", "Counter[str]"])
+def test_refused_value_without_an_obvious_example_has_none(annotation: str) -> None:
+    def factory(option: Any) -> None: ...
+
+    factory.__annotations__["option"] = annotation
+    with pytest.raises(PluginOptionError) as caught:
+        checked_options(factory, "executor 'x' of y", (), {"option": "{}["})
+    assert caught.value.hint is None
 
 
 def test_annotations_that_only_type_checkers_can_read_are_read_where_they_are_usual() -> None:

@@ -22,6 +22,7 @@ from tests.core.testing.keeping_executor import KeepingExecutor, KeptResult, She
 from headrace import remote
 from headrace.abc import Capability, Executor, ExecutorContext, ResultReference
 from headrace.engine.worker import Outcome, Work
+from headrace.exceptions import RemoteError, describe
 from headrace.states import Success
 from headrace.testing.executors import ExecutorConformance
 from headrace_plugins.threads import ThreadsExecutor
@@ -74,6 +75,17 @@ class TellsErrorsApartByTheirText(Sound):
             deliver(work.failed(RuntimeError(str(result))) if isinstance(result, BaseException) else outcome)
 
         super().submit(work, retell)
+
+
+class ForgetsWhatItReplaces(Sound):
+    def submit(self, work: Work, deliver: Deliver) -> None:
+        def replace(outcome: Outcome) -> None:
+            error = outcome.state.result
+            if isinstance(error, Exception):
+                outcome.state.result = RemoteError(describe(error))
+            deliver(outcome)
+
+        super().submit(work, replace)
 
 
 class LooksAtResults(Sound):
@@ -301,6 +313,10 @@ class TestLosesErrors(Quick):
 
 class TestTellsErrorsApartByTheirText(Quick):
     make_executor = TellsErrorsApartByTheirText
+
+
+class TestForgetsWhatItReplaces(Quick):
+    make_executor = ForgetsWhatItReplaces
 
 
 class TestLooksAtResults(Quick):

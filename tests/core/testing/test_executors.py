@@ -29,6 +29,7 @@ NOTICED = {
     "LosesWork": "test_results_of_a_map_are_in_the_order_of_its_elements",
     "LosesErrors": "test_an_exception_comes_back_as_it_was",
     "TellsErrorsApartByTheirText": "test_exceptions_that_cannot_travel_still_fail_their_tasks_alone",
+    "ForgetsWhatItReplaces": "test_retry_on_holds_for_a_class_with_a_constructor_of_its_own",
     "LooksAtResults": "test_values_that_cannot_be_compared_or_shown_are_values_too",
     "LeaksThreads": "test_no_threads_are_left",
     "LeaksDescriptors": "test_no_descriptors_are_left",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from headrace_plugins.processes.channel import Channel, Message, NonBlockingChannel
 from headrace_plugins.processes.descriptors import nameless_file
+from headrace_plugins.processes.sharing import SharedBuffer
 
 SIZES = st.one_of(st.integers(0, 100), st.sampled_from([32_767, 32_768, 32_769, 70_000]))
 
@@ -268,3 +269,121 @@ def test_nameless_files_are_what_large_things_go_through():
     assert len(made) == 1
     channel.close()
     theirs.close()
+
+
+# -- buffers that several messages have ----------------------------------------------------------------------------
+
+
+def shared(content: bytes, users: int = 2) -> SharedBuffer:
+    made = SharedBuffer(pickle.PickleBuffer(content))
+    made.users = users
+    return made
+
+
+class Files:
+    """Makes nameless files, and counts them."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self) -> int:
+        self.made += 1
+        return nameless_file()
+
+
+@pytest.fixture
+def counted():
+    """Return two ends of a connection, and what makes the files of the first."""
+    ours, theirs = socket.socketpair()
+    files = Files()
+    one, other = NonBlockingChannel(ours, files), Channel(theirs)
+    yield one, other, files
+    one.close()
+    other.close()
+
+
+def test_a_shared_buffer_is_written_once_for_all_messages(counted):
+    one, other, files = counted
+    buffer = shared(b"s" * 100_000)
+    for number in range(5):
+        one.send(number, b"", b"", [buffer])
+        one.flush()
+        assert bytes(receive(other).buffers[0]) == b"s" * 100_000
+    assert files.made == 1
+
+
+def test_a_buffer_that_one_message_has_goes_with_the_others(counted):
+    one, other, files = counted
+    one.send(1, b"", b"", [shared(b"s" * 100, users=1), pickle.PickleBuffer(b"o" * 100)])
+    one.flush()
+    assert [bytes(view) for view in receive(other).buffers] == [b"s" * 100, b"o" * 100]
+    assert files.made == 1
+
+
+@pytest.mark.parametrize("body", [b"small", b"x" * 100_000])
+def test_shared_buffers_arrive_in_their_places(counted, body):
+    one, other, _ = counted
+    names = [b"a", b"B", b"c", b"D", b"E", b"f"]
+    buffers = [shared(name * 70_000) if name.isupper() else pickle.PickleBuffer(name * 70_000) for name in names]
+    one.send(1, b"head", body, buffers)
+    one.send(2, b"next", b"x" * 100_000)
+    one.flush()
+    first, second = receive(other), receive(other)
+    assert (first.head, bytes(first.body)) == (b"head", body)
+    assert [bytes(view) for view in first.buffers] == [name * 70_000 for name in names]
+    assert (second.head, bytes(second.body)) == (b"next", b"x" * 100_000)
+
+
+def test_what_is_written_to_a_shared_buffer_is_seen_by_nobody_else(counted):
+    one, other, _ = counted
+    original = bytearray(b"a" * 100_000)
+    buffer = SharedBuffer(pickle.PickleBuffer(original))
+    buffer.users = 2
+    one.send(1, b"", b"", [buffer])
+    one.send(2, b"", b"", [buffer])
+    one.flush()
+    (first,), (second,) = receive(other).buffers, receive(other).buffers
+    first[:1] = b"b"
+    one.send(3, b"", b"", [buffer])
+    one.flush()
+    (third,) = receive(other).buffers
+    assert [view[0] for view in (first, second, third, original)] == list(b"baaa")
+
+
+def test_files_that_cannot_be_had_spoil_their_message_alone(counted):
+    """All those of the message are gone, and none of another."""
+    import resource
+
+    one, other, _ = counted
+    one.send(1, b"bad", b"", [shared(b"s" * 70_000) for _ in range(3)])
+    one.flush()
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Room for one more.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_descriptor() + 1, hard))
+    try:
+        other.read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    one.send(2, b"good", b"", [shared(b"t" * 70_000), pickle.PickleBuffer(b"u" * 70_000)])
+    one.flush()
+    bad, good = receive(other), receive(other)
+    assert (bad.head, bad.buffers, bad.error and bad.error.errno) == (b"bad", [], errno.EMFILE)
+    assert [bytes(view[:1]) for view in good.buffers] == [b"t", b"u"]
+
+
+def next_descriptor() -> int:
+    with Path(os.devnull).open("rb") as file:
+        return file.fileno()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="looks for memory files, which are Linux's")
+def test_nothing_is_left_of_a_shared_buffer_that_nobody_needs(counted):
+    one, other, _ = counted
+    before = memory_files()
+    buffer = shared(b"s" * 100_000)
+    one.send(1, b"", b"", [buffer])
+    one.flush()
+    receive(other)
+    assert memory_files() == before + 1
+    del buffer
+    assert memory_files() == before

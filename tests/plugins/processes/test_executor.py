@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from headrace import Flow, config, task
+from headrace import Flow, config, task, unmapped
 from headrace.abc import ExecutorContext
 from headrace.exceptions import ExecutorError, PluginOptionError, TaskTimeoutError, WorkerCrashedError
 from headrace.states import Cancelled, Crashed, TimedOut
@@ -37,9 +37,18 @@ CONTEXT = ExecutorContext(flow_name="flow", flow_run_id="run", task_count=1)
         {"workers": 2.5},
         {"workers": True},
         {"memory_limit": 0},
+        {"memory_limit": 1000},
         {"max_tasks_per_worker": 0},
         {"kill_grace": -1},
         {"kill_grace": "5"},
+        {"kill_grace": None},
+        {"kill_grace": float("inf")},
+        {"kill_grace": float("nan")},
+        {"preload": 5},
+        {"preload": [1]},
+        {"preload": [""]},
+        {"resources": ["gpu"]},
+        {"resources": {1: 1}},
         {"resources": {"gpu": -1}},
         {"resources": {"gpu": "one"}},
     ],
@@ -48,6 +57,23 @@ def test_an_option_that_makes_no_sense_is_refused_and_named(options):
     (name,) = options
     with pytest.raises(PluginOptionError, match=name):
         ProcessesExecutor(**options)
+
+
+@pytest.mark.parametrize("amount", ["x", None, True, -1, float("nan"), float("inf")])
+def test_an_amount_that_is_no_number_is_named(amount):
+    with pytest.raises(PluginOptionError, match=r'finite number of at least 0 for resources\["gpu"\]'):
+        ProcessesExecutor(resources={"gpu": amount})
+
+
+def test_a_memory_limit_that_no_worker_could_live_with_says_so():
+    with pytest.raises(PluginOptionError, match="at least 64000000 for memory_limit, and got 1000") as caught:
+        ProcessesExecutor(memory_limit=1000)
+    assert "bytes" in str(caught.value.hint)
+
+
+def test_a_worker_lives_with_the_least_memory_that_is_accepted(states_of):
+    (state,) = states_of(os.getpid, executor=ProcessesExecutor(workers=1, memory_limit=64_000_000))
+    assert state.is_successful()
 
 
 def test_by_default_there_is_a_worker_for_each_core_that_the_process_may_use():
@@ -313,6 +339,44 @@ def test_arrays_arrive_whole_and_can_be_written_to():
     assert numpy.array_equal(found[1:], array[1:])
     assert array[0] == 0
     found[1] = 5
+
+
+def memory_behind(array):
+    """Return which file an array lies in."""
+    address = array.ctypes.data
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, _, _, _, inode, *_ = line.split()
+        first, last = (int(each, 16) for each in place.split("-"))
+        if first <= address < last:
+            return int(inode)
+    raise LookupError(address)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks at /proc")
+def test_children_of_a_map_share_the_memory_of_what_they_have_in_common():
+    def look(number, array):
+        time.sleep(0.05)
+        return memory_behind(array)
+
+    with Flow("shared") as flow:
+        places = task(look).map(list(range(12)), unmapped(numpy.zeros(200_000)))
+    found = flow.run(executor=ProcessesExecutor(workers=2)).result[places].result
+    assert 0 not in found
+    assert len(set(found)) < 6
+
+
+def test_children_of_a_map_do_not_see_what_others_write_to_what_they_have_in_common():
+    def write(number, array):
+        before = float(array.sum())
+        array[:] = number + 1
+        return before
+
+    array = numpy.zeros(200_000)
+    with Flow("shared") as flow:
+        sums = task(write).map(list(range(12)), unmapped(array))
+    found = flow.run(executor=ProcessesExecutor(workers=2)).result[sums].result
+    assert found == [0.0] * 12
+    assert not array.any()
 
 
 def test_many_arrays_are_held_at_once():

@@ -52,6 +52,16 @@ def test_a_supervisor_that_cannot_work_says_how_it_ended(monkeypatch, tmp_path, 
     assert "Error" in capfd.readouterr().err
 
 
+def test_modules_in_the_current_folder_are_not_those_of_the_same_name_elsewhere(monkeypatch, tmp_path, capfd):
+    for name in ("json", "pickle", "socket"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported by mistake')")
+    monkeypatch.chdir(tmp_path)
+    supervisor = Supervisor(SETUP)
+    supervisor.close()
+    assert supervisor.ending == "it ended with exit code 0"
+    assert "mistake" not in capfd.readouterr().err
+
+
 def test_orders_to_a_supervisor_that_is_gone_harm_nobody(supervisor):
     gone = Supervisor(SETUP)
     gone.close()

@@ -570,6 +570,25 @@ def test_what_does_not_end_is_killed(desk):
     assert isinstance(it.wait(1)[0], Cancelled)
 
 
+@pytest.mark.parametrize("timeout", [30 * 86400.0, 1e300])
+def test_a_timeout_that_no_wait_of_the_system_can_last_harms_nobody(desk, timeout):
+    it = desk(2)
+    it.submit(0, timeout=timeout)
+    late = it.worker().call()
+    it.submit(1)
+    it.worker(1).answer(*it.worker(1).call())
+    assert isinstance(it.wait(1)[1], Success)
+    it.worker().answer(*late)
+    assert isinstance(it.wait(2)[0], Success)
+
+
+def test_a_grace_that_no_wait_of_the_system_can_last_harms_nobody(desk):
+    it = desk(kill_grace=1e300, serve=lambda _: None)
+    it.submit(0)
+    assert isinstance(it.wait(1)[0], Success)
+    it.close()
+
+
 # -- the end -------------------------------------------------------------------------------------------------------
 
 

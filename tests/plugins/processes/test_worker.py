@@ -440,6 +440,50 @@ time.sleep(60)
     assert time.monotonic() - began < 9
 
 
+_CLEANS_UP = """
+import pathlib, signal, sys, time
+path = pathlib.Path(sys.argv[1])
+def end(*_):
+    (path / "cleaned up").touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+(path / "began").touch()
+time.sleep(60)
+"""
+_SESSIONS = {
+    "a child": [sys.executable, "-c", _CLEANS_UP],
+    # Its parent ends when it is asked to.
+    "an orphan": ["sh", "-c", 'setsid "$0" -c "$1" "$2" & wait', sys.executable, _CLEANS_UP],
+}
+
+
+@linux
+@pytest.mark.parametrize("which", _SESSIONS)
+def test_a_session_that_a_late_task_has_started_is_asked_to_end_too(tmp_path, which):
+    def run():
+        child = subprocess.Popen([*_SESSIONS[which], str(tmp_path)], start_new_session=which == "a child")
+        while not (tmp_path / "began").exists():
+            time.sleep(0.005)
+        child.wait()
+
+    with Flow("late") as flow:
+        late = task(run, timeout=1.5)()
+    state = flow.run(executor=ProcessesExecutor(workers=1, kill_grace=6.0))
+    assert isinstance(state.result[late], TimedOut)
+    assert (tmp_path / "cleaned up").exists()
+
+
+@linux
+def test_a_session_that_a_cancelled_task_has_started_is_asked_to_end_too(tmp_path):
+    def run(path):
+        child = subprocess.Popen([*_SESSIONS["a child"], str(path)], start_new_session=True)
+        child.wait()
+
+    state, _ = cancelled(run, tmp_path, grace=6.0)
+    assert isinstance(state, Cancelled)
+    assert (tmp_path / "cleaned up").exists()
+
+
 # -- itself --------------------------------------------------------------------------------------------------------
 
 

@@ -84,7 +84,7 @@ class Child:
         code += "from headrace.testing.history._child import main; main(sys.argv[1], **r)"
         self._seconds = seconds
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-c", code, action, json.dumps(request)],
+            [sys.executable, "-P", "-c", code, action, json.dumps(request)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

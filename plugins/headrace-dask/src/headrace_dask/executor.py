@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from distributed import Client, performance_report
 
 from headrace.abc import Capability, Executor
+from headrace.claims import Claim
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, PluginOptionError, TaskDefinitionError, describe
 from headrace.log import get_logger
@@ -105,6 +106,7 @@ class DaskExecutor(Executor):
         self._asked_window = window
         self._window = window or _SMALLEST_WINDOW
         self._token = ""
+        self._claim = Claim()
         self._session: Session | None = None
         self._depth_of: Callable[[str], int] = _no_depth
 
@@ -118,7 +120,7 @@ class DaskExecutor(Executor):
         if options.client is not None:
             # A client is of one process; another one finds the same cluster.
             options = ClusterOptions(address=options.client.scheduler.address, debug=options.debug)
-        return {**self.__dict__, "_options": options, "_session": None, "_depth_of": _no_depth}
+        return {**self.__dict__, "_options": options, "_claim": Claim(), "_session": None, "_depth_of": _no_depth}
 
     @property
     def capacity(self) -> int:
@@ -134,6 +136,7 @@ class DaskExecutor(Executor):
 
     def start(self, context: ExecutorContext, stack: ExitStack) -> None:
         """Connect, and see to it that scheduler and workers can work for this run; raise ExecutorError if not."""
+        self._claim.take(stack)
         client = open_client(self._options, stack)
         stack.enter_context(_prompt(client))
         if self.performance_report_path is not None:

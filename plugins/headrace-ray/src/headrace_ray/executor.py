@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from headrace.abc import Capability, Executor
+from headrace.claims import Claim
 from headrace.engine.worker import Outcome
 from headrace.exceptions import ExecutorError, PluginOptionError, TaskDefinitionError, describe
 from headrace.states import Failed
@@ -79,10 +80,11 @@ class RayExecutor(Executor):
             connect_timeout=connect_timeout,
         )
         self._window = window
+        self._claim = Claim()
         self._run: _Run | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_run": None}
+        return {**self.__dict__, "_claim": Claim(), "_run": None}
 
     @property
     def capacity(self) -> int:
@@ -95,6 +97,7 @@ class RayExecutor(Executor):
         Raises `ExecutorError` for a cluster that cannot be reached, and for one whose workers have other versions of
         Python or headrace, or lack plugins.
         """
+        self._claim.take(stack)
         versions = environment.versions(context.plugins)
         connection = connect(self._settings, versions, stack)
         if context.take_output is not None:
