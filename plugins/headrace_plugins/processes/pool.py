@@ -47,6 +47,8 @@ _LAST_WORDS: Final = 1.0
 _QUEUE_TIME: Final = 0.01
 # Seconds for a worker to notice that jobs are wanted back: many times what a write takes to reach another core.
 _RECALL_TIME: Final = 0.002
+# How often a worker is looked at before others get their turn.
+_MOST_LOOKS: Final = 8
 # Seconds after which to look again, whatever is due when: epoll waits for no more than 24 days.
 _LONGEST_WAIT: Final = 3600.0
 
@@ -319,19 +321,21 @@ class Pool:
             self._conclude(worker, answers)
 
     def _take_output(self, worker: WorkerHandle) -> None:
-        """Show what a worker has written, and then what it has said."""
-        if worker.output is not None:
-            self._crew.read_output(worker)
-            # The secrets that the worker knew when it wrote this are in its channel by now.
-            while not worker.closed and worker.channel.is_ready() and worker.channel.read():
-                self._sort(worker)
-            worker.output.hand_on()
+        """Show what a worker has written, and what it has said: that after what it had written before."""
+        for _ in range(_MOST_LOOKS):
+            said, worker.said = worker.said, []
+            if worker.output is not None:
+                self._crew.read_output(worker)
+                # The secrets that the worker knew when it wrote this are in its channel by now.
+                while not worker.closed and worker.channel.is_ready() and worker.channel.read():
+                    self._sort(worker)
+                worker.output.hand_on()
+            _show(said)
+            if not worker.said:
+                return
+        # It says more and more, and others want to be heard, too.
         said, worker.said = worker.said, []
-        for message in said:
-            if message.kind == Kind.RECORD:
-                show_record(message)
-            else:
-                show_text(message)
+        _show(said)
 
     def _conclude(self, worker: WorkerHandle, answers: list[Message]) -> None:
         """Take in what a worker has answered, give it more to do, and deliver."""
@@ -483,3 +487,11 @@ class Pool:
             self._set_alarm(_LAST_WORDS, worker, Alarm.LAST_WORDS)
             self._bury(worker)
         self._dispatch()
+
+
+def _show(said: list[Message]) -> None:
+    for message in said:
+        if message.kind == Kind.RECORD:
+            show_record(message)
+        else:
+            show_text(message)
