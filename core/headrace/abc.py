@@ -114,7 +114,8 @@ class Executor(ABC):
     executor itself fails to run a piece of work (its process died), it delivers ``work.failed(error)``. To run work in
     another process, see `headrace.remote`.
 
-    An executor may be started again after its exit stack was closed.
+    An executor may be started again after its exit stack was closed. Where one object could be given to two runs at the
+    same time, and can serve one, it refuses the second with an `ExecutorError`, as with `headrace.claims.Claim`.
 
     All of this is in `headrace.testing.ExecutorConformance`, as tests to inherit.
     """

@@ -240,3 +240,12 @@ def test_the_workers_that_are_there_are_known_from_the_beginning(address: str) -
         executor.start(context, stack)
         assert executor._session is not None
         assert len(executor._session.workers) == 2
+
+
+def test_an_executor_that_serves_a_run_refuses_another_at_the_same_time(address: str) -> None:
+    executor = DaskExecutor(address=address)
+    context = ExecutorContext(flow_name="flow", flow_run_id="run", task_count=1)
+    with ExitStack() as stack:
+        executor.start(context, stack)
+        with pytest.raises(ExecutorError, match="another run already"), ExitStack() as second:
+            executor.start(context, second)

@@ -226,6 +226,14 @@ def test_another_ray_than_the_one_at_hand_is_refused():
         _start(RayExecutor("127.0.0.1:1"))
 
 
+def test_an_executor_that_serves_a_run_refuses_another_at_the_same_time():
+    executor = RayExecutor()
+    with ExitStack() as stack:
+        executor.start(ExecutorContext(flow_name="f", flow_run_id="r", task_count=1), stack)
+        with pytest.raises(ExecutorError, match="another run already"):
+            _start(executor)
+
+
 def _start(executor, **context):
     told = {"flow_name": "f", "flow_run_id": "r", "task_count": 1, **context}
     with ExitStack() as stack:

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from headrace import Flow, task
-from headrace.exceptions import ExecutorError
 from headrace.testing.executors._base import ExecutorTests, bounded, within
 
 __all__ = ["Contract"]
@@ -129,29 +128,6 @@ class Contract(ExecutorTests):
         for thread in threads:
             thread.join(self.seconds)
         assert found == {1: [0.01] * 20, 2: [0.02] * 20}
-
-    def test_a_run_that_begins_at_the_same_moment_is_served_or_refused(self) -> None:
-        """An executor object that two runs start at once serves one, and serves the other or refuses it clearly."""
-
-        def run() -> None:
-            with Flow("at once") as flow:
-                slow = task(_sleep, name="sleep").map([0.01] * 10)
-            together.wait()
-            try:
-                found.append(flow.run(executor=executor, keep_results="all").result[slow].result)
-            except ExecutorError:
-                found.append("refused")
-
-        executor, together, found = self.make_executor(), threading.Barrier(2), list[Any]()
-        threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(self.seconds)
-        served = [each for each in found if each != "refused"]
-        assert len(found) == 2
-        assert served
-        assert all(each == [0.01] * 10 for each in served)
 
     def test_a_flow_without_tasks_ends(self) -> None:
         """A run that has nothing to do starts and stops the executor."""
