@@ -51,12 +51,14 @@ def test_after_a_death_all_leave_alone():
 class Airport:
     """Departures without Ray: what has left, by the numbers of the passengers."""
 
-    def __init__(self, cpus=2):
+    def __init__(self, cpus=2, held=0):
         self.left = []
         self.refused = []
         self.fails = False
-        self.departures = Departures(lambda: cpus, self.left.append, lambda flight, error: self.refused.append(flight))
-        self.route = Route(self, b"", (), mark="", timed=False, cpus=1)
+        self.departures = Departures(
+            lambda: cpus, held, self.left.append, lambda flight, error: self.refused.append(flight)
+        )
+        self.route = Route(self, self if held else None, b"", (), mark="", timed=False, cpus=1)
 
     def remote(self, *_arguments):
         if self.fails:
@@ -142,3 +144,12 @@ def test_what_ray_refuses_is_said_of_its_flight(airport):
     airport.send(0)
     assert airport.left == []
     assert [flight.refused.args for flight in airport.refused] == [("refused",)]
+
+
+def test_as_many_flights_as_a_task_that_waits_holds_cpus_take_its_place():
+    airport = Airport(held=1)
+    airport.send(0, 1)
+    assert [flight.in_place for flight in airport.left] == [True, False]
+    airport.land(0)
+    airport.send(2)
+    assert [flight.in_place for flight in airport.left] == [True, False, True]
