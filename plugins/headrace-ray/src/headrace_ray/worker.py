@@ -166,8 +166,8 @@ def _run_many(head: Head, batch: Batch, beside: Sequence[Parcel]) -> tuple[Answe
     with suppress(KeyboardInterrupt, OSError):
         ledger = _bench().ledger
         ledger.open(batch.name)
-        for place, done, seconds in _one_by_one(head, batch, beside, ledger):
-            replies[place], result = done.reply, done.result
+        for done, seconds in _one_by_one(head, batch, beside, ledger, replies):
+            result = done.result
             longest = max(longest, seconds)
             chain_ended = batch.chain and done.handed_on is None and not result
         ledger.write()
@@ -175,9 +175,9 @@ def _run_many(head: Head, batch: Batch, beside: Sequence[Parcel]) -> tuple[Answe
 
 
 def _one_by_one(
-    head: Head, batch: Batch, beside: Sequence[Parcel], ledger: Ledger
-) -> Iterator[tuple[int, _Done, float]]:
-    """Run one call after the other; yield the place of each, what came of it, and how many seconds it took.
+    head: Head, batch: Batch, beside: Sequence[Parcel], ledger: Ledger, replies: list[bytes | None]
+) -> Iterator[tuple[_Done, float]]:
+    """Run one call after the other and put its reply into ``replies``; yield what came of it, and the seconds it took.
 
     That goes on for a moment, and as long as each leaves nothing but a small result. What has not begun by then is left
     for other workers, and so is what was taken away meanwhile. A chain ends where the next call has nothing to follow
@@ -198,9 +198,11 @@ def _one_by_one(
                 return
             continue
         done = _done(head, work)
+        # At once: what has ended when the run is cancelled has ended.
+        replies[place] = done.reply
         ledger.end(place, done.reply)
         now = time.perf_counter()
-        yield place, done, now - before
+        yield done, now - before
         before = now
         if done.result or done.interrupted or now - began > _MOMENT or (batch.chain and done.handed_on is None):
             return
